@@ -1,0 +1,15 @@
+_base_ = 'mmpose::_base_/default_runtime.py'
+
+custom_imports = dict(imports=['semamb_mm.pose'], allow_failed_imports=False)
+
+randomness = dict(seed=0)
+env_cfg = dict(mp_cfg=dict(opencv_num_threads=1))
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(
+        interval=1, max_keep_ckpts=2, save_best='NME/inter_ocular', rule='less'))
+visualizer = dict(
+    vis_backends=[
+        dict(type='LocalVisBackend'),
+        dict(type='TensorboardVisBackend'),
+    ])

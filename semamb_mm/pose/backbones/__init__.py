@@ -1,0 +1,3 @@
+from .slim_hourglass import SlimHourglassNet
+
+__all__ = ["SlimHourglassNet"]

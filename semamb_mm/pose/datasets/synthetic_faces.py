@@ -1,0 +1,227 @@
+"""Procedural faces with known 68-point landmarks, and a model of their annotators.
+
+Plain numpy and OpenCV. A face is a small 3D shape (300W's 68-point mark-up, with
+identity and expression parameters) that is rotated, projected and painted. Every
+landmark is a fixed point of that shape: the contour landmarks divide the jaw curve
+between the two ears into 16 pieces of equal arc length, so that the ears, the chin
+and the width of the jaw, all visible, determine them.
+
+Landmarks are in image pixels; the centre of the top left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from .face_painter import FacePainter, develop
+from .landmark_curves import landmark_curves
+
+NUM_LANDMARKS = 68
+CONTOUR = np.arange(0, 17)
+BROWS = np.arange(17, 27)
+NOSE_BRIDGE = np.arange(27, 31)
+STRONG = np.arange(31, 68)
+WEAK = np.arange(0, 31)
+OUTER_EYE_CORNERS = (36, 45)
+
+
+class SyntheticFace(NamedTuple):
+    """One rendered face.
+
+    Attributes:
+        image: (H, W, 3) uint8, BGR.
+        keypoints: (68, 2) float32, the true landmarks (x, y) in image pixels.
+        occluded: (68,) bool, landmarks hidden by an occluder.
+        tangents: (68, 2) float32, unit direction of the curve at each landmark.
+    """
+
+    image: np.ndarray
+    keypoints: np.ndarray
+    occluded: np.ndarray
+    tangents: np.ndarray
+
+
+@dataclass(frozen=True)
+class AnnotationNoise:
+    """Standard deviations of an annotator's error, all zero by default.
+
+    Units: fraction of the distance between the true outer eye corners. ``along``
+    displaces a landmark by an arc length on the smooth curve through the landmarks
+    of its part; ``across`` then displaces it along that curve's normal.
+
+    Attributes:
+        contour_along: along the jaw contour (landmarks 0-16), in total.
+        contour_across: across the jaw contour.
+        brow_along: along the brows (17-26).
+        bridge_along: along the bridge of the nose (27-30).
+        inner_across: across the brows and the bridge of the nose.
+        strong: nose base, eyes and mouth (31-67), along each image axis.
+        shared: share of the variance of ``contour_along`` that is one common slide
+            of all 17 contour landmarks of a face; the rest is independent.
+    """
+
+    contour_along: float = 0.0
+    contour_across: float = 0.0
+    brow_along: float = 0.0
+    bridge_along: float = 0.0
+    inner_across: float = 0.0
+    strong: float = 0.0
+    shared: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not np.isfinite(value) or value < 0:
+                raise ValueError(
+                    f"AnnotationNoise.{field.name} is {value}: expected a finite "
+                    "number >= 0"
+                )
+        if self.shared > 1:
+            raise ValueError(
+                f"AnnotationNoise.shared is {self.shared}: a share of the variance "
+                "lies between 0 and 1"
+            )
+
+
+NOISE_PRESETS = {
+    "none": AnnotationNoise(),
+    "realistic": AnnotationNoise(
+        contour_along=0.039,
+        contour_across=0.010,
+        brow_along=0.016,
+        bridge_along=0.016,
+        inner_across=0.006,
+        strong=0.005,
+        shared=0.3,
+    ),
+    "heavy": AnnotationNoise(
+        contour_along=0.078,
+        contour_across=0.010,
+        brow_along=0.032,
+        bridge_along=0.032,
+        inner_across=0.006,
+        strong=0.005,
+        shared=0.3,
+    ),
+}
+
+
+def get_noise(noise: str | dict | AnnotationNoise) -> AnnotationNoise:
+    """The noise model of a preset's name, of a dict of fields, or itself."""
+    if isinstance(noise, AnnotationNoise):
+        return noise
+    if isinstance(noise, str):
+        if noise not in NOISE_PRESETS:
+            raise ValueError(
+                f"unknown annotation noise {noise!r}: expected one of "
+                f"{sorted(NOISE_PRESETS)} or a dict of AnnotationNoise fields"
+            )
+        return NOISE_PRESETS[noise]
+    known = {field.name for field in fields(AnnotationNoise)}
+    unknown = sorted(set(noise) - known)
+    if unknown:
+        raise ValueError(
+            f"unknown annotation noise fields {unknown}: expected {sorted(known)}"
+        )
+    return AnnotationNoise(**noise)
+
+
+def render_face(
+    seed: int, index: int, image_size: int = 160, occlusion: float = 0.2
+) -> SyntheticFace:
+    """Renders face number ``index`` of the world ``seed``.
+
+    Args:
+        seed: the population; different seeds share no face.
+        index: the face.
+        image_size: side of the square image in pixels.
+        occlusion: share of faces that are partly hidden by an object, a hand or a
+            lock of hair.
+
+    Returns:
+        The image and its true landmarks. The same arguments give the same face.
+    """
+    artist = FacePainter(np.random.default_rng([seed, index]), image_size)
+    artist.paint()
+    rng = np.random.default_rng([seed, index, 1])
+    occluded = np.zeros(NUM_LANDMARKS, bool)
+    if rng.random() < occlusion:
+        occluded = artist.occlude()
+    image = develop(rng, artist.painter.canvas, image_size)
+    keypoints = artist.keypoints
+    tangents = np.empty_like(keypoints)
+    for part, curve in landmark_curves(keypoints):
+        tangents[part] = curve.tangent(curve.landmark_arc)
+    return SyntheticFace(
+        image, keypoints.astype(np.float32), occluded, tangents.astype(np.float32)
+    )
+
+
+def true_keypoints(seed: int, index: int, image_size: int = 160) -> np.ndarray:
+    """The landmarks of :func:`render_face`, (68, 2) float32, without painting it."""
+    painter = FacePainter(np.random.default_rng([seed, index]), image_size)
+    return painter.keypoints.astype(np.float32)
+
+
+def annotate(
+    face: SyntheticFace, rng: np.random.Generator, noise: AnnotationNoise
+) -> np.ndarray:
+    """What an annotator with this noise would have marked on a face.
+
+    See :func:`displace`, which does it.
+    """
+    return displace(face.keypoints, rng, noise)
+
+
+def displace(
+    keypoints: np.ndarray, rng: np.random.Generator, noise: AnnotationNoise
+) -> np.ndarray:
+    """Moves true landmarks to where an annotator might have marked them.
+
+    Errors are zero-mean and Gaussian, and do not depend on the image:
+
+    - contour: slides along the jaw curve, by one common shift per face (a share
+      ``noise.shared`` of the variance) plus an independent one per landmark, and a
+      small independent error across;
+    - brows and bridge of the nose: an independent slide along their curve and a
+      small error across;
+    - all others: an independent error, equal in both image axes.
+
+    Args:
+        keypoints: (68, 2), the truth in pixels.
+        rng: the annotator's random numbers.
+        noise: standard deviations as fractions of the outer-eye-corner distance.
+
+    Returns:
+        (68, 2) float32 in pixels.
+    """
+    truth = np.asarray(keypoints, dtype=np.float64)
+    left, right = OUTER_EYE_CORNERS
+    unit = np.linalg.norm(truth[right] - truth[left])
+    normal = rng.standard_normal((NUM_LANDMARKS, 2))
+    common = rng.standard_normal()
+
+    along = np.zeros(NUM_LANDMARKS)
+    across = np.zeros(NUM_LANDMARKS)
+    along[CONTOUR] = noise.contour_along * (
+        np.sqrt(1 - noise.shared) * normal[CONTOUR, 0] + np.sqrt(noise.shared) * common
+    )
+    across[CONTOUR] = noise.contour_across * normal[CONTOUR, 1]
+    along[BROWS] = noise.brow_along * normal[BROWS, 0]
+    along[NOSE_BRIDGE] = noise.bridge_along * normal[NOSE_BRIDGE, 0]
+    inner = np.concatenate([BROWS, NOSE_BRIDGE])
+    across[inner] = noise.inner_across * normal[inner, 1]
+
+    annotated = truth.copy()
+    for part, curve in landmark_curves(truth, first_only=4):
+        if not (along[part].any() or across[part].any()):
+            continue
+        arc = curve.landmark_arc + along[part] * unit
+        tangent = curve.tangent(np.clip(arc, 0, curve.arc[-1]))
+        offset = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
+        annotated[part] = curve.at(arc) + across[part, None] * unit * offset
+    annotated[STRONG] += noise.strong * unit * normal[STRONG]
+    return annotated.astype(np.float32)

@@ -1,0 +1,3 @@
+from .semantic_alignment_head import SemanticAlignmentHead
+
+__all__ = ["SemanticAlignmentHead"]

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmcv.cnn import build_conv_layer
+from mmpose.models.heads import CPMHead, HeatmapHead
+from mmpose.registry import MODELS
+from mmpose.utils.typing import OptConfigType, OptSampleList
+from torch import Tensor, nn
+
+from semamb_mm.functional import search_latent_targets
+
+from ..input_warp import InputWarp, check_warp, input_warp
+
+ANCHORS = ("previous", "annotation")
+
+
+@dataclass
+class LatentSearch:
+    """What one training iteration's search found, on the CPU.
+
+    Attributes:
+        indices: ``(B,)`` rows of the store.
+        targets: ``(B, K, 2)`` float64 new targets, image pixels, in the
+            annotation's landmark order.
+        energies: ``(B, K)`` the objective at its minimum, same order.
+        searched: ``(B, K)`` bool, same order; False where the landmark was
+            not visible and keeps its target.
+        at_edge: ``(B, K)`` bool: the minimum lies on the neighbourhood's rim.
+    """
+
+    indices: Tensor
+    targets: Tensor
+    energies: Tensor
+    searched: Tensor
+    at_edge: Tensor
+
+
+@MODELS.register_module()
+class SemanticAlignmentHead(CPMHead):
+    """Heatmap head that searches each landmark's latent position.
+
+    A :class:`mmpose.models.CPMHead`, multi-stage for MMPose's stacked
+    ``HourglassNet`` or single-stage (``num_stages=1``, the last feature map)
+    for any heatmap backbone. Training and prediction are CPMHead's. When
+    :class:`LatentTargetHook` asks for it, the training step also searches the
+    last stage's heatmaps for the latent targets of its samples
+    (:func:`semamb_mm.functional.search_latent_targets`) and keeps the result
+    for the hook. Without the hook it is a CPMHead.
+
+    Args:
+        in_channels (int | Sequence[int]): Channels of the feature maps.
+        out_channels (int): Number of landmarks K.
+        num_stages (int): Number of stages. Defaults to 1.
+        conv_out_channels (Sequence[int], optional): Channels of convolutions
+            before the final layer, as in :class:`mmpose.models.HeatmapHead`.
+        conv_kernel_sizes (Sequence[int], optional): Their kernel sizes.
+        final_layer (dict): The final convolution. Defaults to
+            ``dict(kernel_size=1)``.
+        search (dict, optional): ``search_radius``, ``patch_radius``,
+            ``sigma``, ``sigma_prior``, ``sigma_likelihood`` and ``subcell``
+            of the search, in heatmap cells. ``sigma`` defaults to the
+            decoder's, the rest to :attr:`DEFAULT_SEARCH`.
+        decoder (dict): A heatmap codec with ``scale_factor`` (``MSRAHeatmap``
+            or ``UDPHeatmap``). Give it ``unbiased=True`` if it has the
+            option, or moves below one cell are rounded away.
+        **kwargs: The rest of CPMHead's arguments.
+
+    Raises:
+        ValueError: If the decoder is missing or is not a heatmap codec, or
+            ``search`` has an unknown key.
+    """
+
+    DEFAULT_SEARCH = dict(
+        search_radius=8,
+        patch_radius=None,
+        sigma=None,
+        sigma_prior=2.0,
+        sigma_likelihood=1.0,
+        subcell="mean",
+    )
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        out_channels: int,
+        num_stages: int = 1,
+        conv_out_channels: Sequence[int] | None = None,
+        conv_kernel_sizes: Sequence[int] | None = None,
+        final_layer: OptConfigType = dict(kernel_size=1),
+        search: OptConfigType = None,
+        decoder: OptConfigType = None,
+        **kwargs,
+    ) -> None:
+        if isinstance(in_channels, Sequence):
+            in_channels = in_channels[-1]
+        name = type(self).__name__
+        convs = conv_out_channels or ()
+        if len(convs) != len(conv_kernel_sizes or ()):
+            raise ValueError(
+                f"{name}: conv_out_channels {conv_out_channels} and "
+                f"conv_kernel_sizes {conv_kernel_sizes} must have the same length"
+            )
+        super().__init__(
+            in_channels,
+            out_channels,
+            num_stages,
+            final_layer=None if convs else final_layer,
+            decoder=decoder,
+            **kwargs,
+        )
+        if convs:
+            width = (kwargs.get("deconv_out_channels") or [in_channels])[-1]
+            for stage in range(num_stages):
+                self.multi_deconv_layers[stage] = nn.Sequential(
+                    self.multi_deconv_layers[stage],
+                    HeatmapHead._make_conv_layers(
+                        self, width, convs, conv_kernel_sizes
+                    ),
+                )
+                if final_layer is not None:
+                    cfg = dict(dict(type="Conv2d", kernel_size=1), **final_layer)
+                    self.multi_final_layers[stage] = build_conv_layer(
+                        cfg, in_channels=convs[-1], out_channels=out_channels
+                    )
+        if getattr(self.decoder, "scale_factor", None) is None:
+            raise ValueError(
+                f"{name} needs decoder=dict(type='MSRAHeatmap', ...) or another "
+                f"codec of one heatmap a landmark, got {decoder}"
+            )
+        unknown = set(search or {}) - set(self.DEFAULT_SEARCH)
+        if unknown:
+            raise ValueError(
+                f"{name}: unknown search option {sorted(unknown)}; known are "
+                f"{sorted(self.DEFAULT_SEARCH)}"
+            )
+        self.search = dict(self.DEFAULT_SEARCH, **(search or {}))
+        if self.search["sigma"] is None:
+            self.search["sigma"] = float(np.mean(self.decoder.sigma))
+        if self.search["patch_radius"] is None:
+            self.search["patch_radius"] = max(1, round(1.5 * self.search["sigma"]))
+        # Set by LatentTargetHook.
+        self.searching = False
+        self.anchor = "previous"
+        self.use_udp = False
+        self._heatmaps: Tensor | None = None
+        self._found: LatentSearch | None = None
+
+    def forward(self, feats: Sequence[Tensor]) -> list[Tensor]:
+        """Heatmaps ``(B, K, H, W)`` of every stage.
+
+        Args:
+            feats: One feature map a stage; a single-stage head takes the
+                last one.
+        """
+        if self.num_stages == 1:
+            feats = feats[-1:]
+        heatmaps = super().forward(feats)
+        if self.training and self.searching:
+            self._heatmaps = heatmaps[-1].detach()
+        return heatmaps
+
+    def loss(
+        self,
+        feats: Sequence[Tensor],
+        batch_data_samples: OptSampleList,
+        train_cfg: OptConfigType = {},
+    ) -> dict:
+        """CPMHead's losses; searches latent targets if the hook asked."""
+        losses = super().loss(feats, batch_data_samples, train_cfg)
+        if self.searching:
+            self._found = self._search(self._heatmaps, batch_data_samples)
+            self._heatmaps = None
+        return losses
+
+    def pop_search(self) -> LatentSearch | None:
+        """Hand over the last iteration's search result, once."""
+        found, self._found = self._found, None
+        return found
+
+    def _search(self, heatmaps: Tensor, data_samples: OptSampleList) -> LatentSearch:
+        warps = [input_warp(sample, use_udp=self.use_udp) for sample in data_samples]
+        for warp, sample in zip(warps, data_samples):
+            check_warp(warp, sample)
+        if self.anchor == "previous":
+            observed = np.stack(
+                [s.gt_instances.transformed_keypoints[0, :, :2] for s in data_samples]
+            )
+        else:
+            observed = np.stack(
+                [
+                    warp.to_input(sample.gt_instances.annotated_keypoints[0])
+                    for warp, sample in zip(warps, data_samples)
+                ]
+            )
+        scale = torch.as_tensor(self.decoder.scale_factor, dtype=torch.float64)
+        observed = torch.as_tensor(observed, dtype=torch.float64) / scale
+        visible = torch.cat(
+            [s.gt_instance_labels.keypoint_weights for s in data_samples]
+        )
+        visible = visible.view(len(data_samples), -1) > 0
+        cells, energies = search_latent_targets(
+            heatmaps,
+            observed.to(heatmaps.device, torch.float32),
+            visible=visible.to(heatmaps.device),
+            **self.search,
+        )
+        cells = cells.double().cpu()
+        energies, visible = energies.cpu(), visible.cpu()
+        rim = (cells - observed).abs().amax(-1) > self.search["search_radius"] - 0.5
+        return _in_annotation_order(
+            LatentSearch(
+                indices=torch.tensor(
+                    [int(s.gt_instances.latent_index[0]) for s in data_samples]
+                ),
+                targets=cells * scale,
+                energies=energies,
+                searched=visible,
+                at_edge=rim & visible,
+            ),
+            warps,
+        )
+
+
+def _in_annotation_order(found: LatentSearch, warps: list[InputWarp]) -> LatentSearch:
+    """Bring a search in input pixels and input order back to the image."""
+    targets = torch.from_numpy(
+        np.stack([w.to_image(t) for w, t in zip(warps, found.targets.numpy())])
+    )
+    order = torch.from_numpy(np.stack([w.order for w in warps]))
+
+    def restore(values: Tensor) -> Tensor:
+        return torch.empty_like(values).scatter_(1, order, values)
+
+    return LatentSearch(
+        found.indices,
+        targets,
+        restore(found.energies),
+        restore(found.searched),
+        restore(found.at_edge),
+    )

@@ -1,0 +1,3 @@
+from .latent_target_hook import LatentTargetHook
+
+__all__ = ["LatentTargetHook"]

@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.dist import all_gather_object, is_distributed
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmpose.registry import HOOKS
+
+from ..heads.semantic_alignment_head import ANCHORS, LatentSearch
+from ..latent_targets import LatentTargetStore
+from ..sample_key import sample_key
+from ..transforms import LoadLatentTargets
+
+CHECKPOINT_KEY = "latent_targets"
+
+
+@HOOKS.register_module()
+class LatentTargetHook(Hook):
+    """Alternates the search for latent targets with stock training.
+
+    Owns the :class:`LatentTargetStore`: makes it from the train data set,
+    gives it to every :class:`LoadLatentTargets` of the train pipeline, and
+    from ``start`` on writes into it what the head's search finds. Under
+    :class:`mmengine.runner.EpochBasedTrainLoop` the targets of an epoch take
+    effect with the next epoch, together; under iteration-based loops after
+    each iteration. All ranks hold the same store. It is saved in the
+    checkpoint (key ``latent_targets``) and read back by ``--resume``;
+    ``load_from`` alone starts again from the annotations.
+
+    Args:
+        start (int): First epoch (or iteration) that searches, from 0: the
+            detector must have roughly converged on the annotations by then.
+        by_epoch (bool): Whether ``start`` and ``interval`` count epochs.
+            Defaults to ``True``.
+        interval (int): Search every ``interval`` epochs (or iterations) from
+            ``start`` on. Defaults to 1.
+        anchor (str): What the prior holds on to: ``'previous'``, the target
+            found last (the paper's), or ``'annotation'``, so that no target
+            drifts beyond the search's neighbourhood in the whole run.
+            Defaults to ``'annotation'``.
+        freeze (Sequence[int]): Landmarks that keep their annotation.
+
+    Raises:
+        ValueError: On an unknown ``anchor``, a ``freeze`` index that the
+            data set lacks, or a checkpoint whose targets are of other data.
+        TypeError: If the model's head is not a SemanticAlignmentHead.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        start: int,
+        by_epoch: bool = True,
+        interval: int = 1,
+        anchor: str = "annotation",
+        freeze: Sequence[int] = (),
+    ) -> None:
+        if anchor not in ANCHORS:
+            raise ValueError(f"anchor must be one of {ANCHORS}, got {anchor!r}")
+        if start < 0 or interval < 1:
+            raise ValueError(
+                f"start must be >= 0 and interval >= 1, got {start} and {interval}"
+            )
+        self.start = start
+        self.by_epoch = by_epoch
+        self.interval = interval
+        self.anchor = anchor
+        self.freeze = tuple(freeze)
+        self.store: LatentTargetStore | None = None
+        self._resumed_state: dict | None = None
+        self._pending: list[LatentSearch] = []
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the checkpoint's targets until the data set is known."""
+        state = checkpoint.get(CHECKPOINT_KEY)
+        if runner._resume:
+            self._resumed_state = state
+            if state is None:
+                runner.logger.info(
+                    "The checkpoint holds no latent targets: they start from "
+                    "the annotations."
+                )
+
+    def before_train(self, runner: Runner) -> None:
+        """Make the store, hand it to the transforms, restore its state."""
+        head = _head(runner)
+        dataset = runner.train_dataloader.dataset
+        self.store = build_store(dataset)
+        bad = [
+            k
+            for k in self.freeze
+            if not (isinstance(k, int) and 0 <= k < self.store.num_keypoints)
+        ]
+        if bad:
+            raise ValueError(
+                f"LatentTargetHook(freeze={list(self.freeze)}): {bad} are no landmark "
+                f"of this data set; its indices are 0 to {self.store.num_keypoints - 1}"
+            )
+        seed = int(runner.seed or 0)
+        if self._resumed_state is not None:
+            self.store.load_state_dict(self._resumed_state)
+            seed = int(self._resumed_state.get("seed", seed))
+            self._resumed_state = None
+        self.store.clock = (seed, runner.epoch)
+
+        transforms = [t for d in _leaves(dataset) for t in _transforms(d.pipeline)]
+        transforms += [
+            t for w in _wrappers(dataset) for t in _transforms(w.pipeline)
+        ]
+        loaders = [t for t in transforms if isinstance(t, LoadLatentTargets)]
+        if not loaders:
+            raise ValueError(
+                "LatentTargetHook needs dict(type='LoadLatentTargets') in the train "
+                "pipeline, after LoadImage"
+            )
+        for loader in loaders:
+            loader.store = self.store
+        affine = [t for t in transforms if type(t).__name__ == "TopdownAffine"]
+        if not affine:
+            raise ValueError(
+                "LatentTargetHook needs dict(type='TopdownAffine', ...) in the train "
+                "pipeline: it brings targets back through that transform"
+            )
+        head.use_udp = affine[0].use_udp
+        head.anchor = self.anchor
+        # An iteration-based loop has started its workers already, with
+        # transforms that do not know the store.
+        loop = runner.train_loop
+        if hasattr(loop, "dataloader_iterator"):
+            loop.dataloader._iterator = None
+            loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
+        runner.logger.info(
+            f"Latent targets of {len(self.store)} samples x "
+            f"{self.store.num_keypoints} landmarks; search from "
+            f"{'epoch' if self.by_epoch else 'iteration'} {self.start} on."
+        )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Set the clock that augmentation is seeded with."""
+        seed, _ = self.store.clock
+        self.store.clock = (seed, runner.epoch)
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        """Tell the head whether this iteration searches."""
+        elapsed = (runner.epoch if self.by_epoch else runner.iter) - self.start
+        _head(runner).searching = elapsed >= 0 and elapsed % self.interval == 0
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Collect what the head found."""
+        found = _head(runner).pop_search()
+        if found is not None:
+            found.searched[:, list(self.freeze)] = False
+            self._pending.append(found)
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self._commit(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Let the epoch's targets take effect on every rank."""
+        self._commit(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the store (all types load with ``weights_only=True``)."""
+        if self.store is not None:
+            checkpoint[CHECKPOINT_KEY] = dict(
+                self.store.state_dict(), seed=self.store.clock[0]
+            )
+
+    def _commit(self, runner: Runner) -> None:
+        found, self._pending = self._pending, []
+        merged = [_concatenate(found)] if found else []
+        if is_distributed():
+            merged = [f for part in all_gather_object(merged) for f in part]
+        if not merged:
+            return
+        everything = _concatenate(merged)
+        store = self.store
+        searched = everything.searched & store.visible[everything.indices]
+        targets = torch.where(
+            searched[..., None],
+            everything.targets.float(),
+            store.targets[everything.indices],
+        )
+        energies = torch.where(
+            searched, everything.energies.float(), store.energies[everything.indices]
+        )
+        unusable = int((searched & ~torch.isfinite(energies)).sum())
+        if unusable:
+            print_log(
+                f"{unusable} landmark searches met heatmaps that are not finite; "
+                "these targets stay as they were.",
+                logger="current",
+                level=30,
+            )
+        store.update(everything.indices, targets, energies)
+        self._log(runner, everything, searched)
+
+    def _log(self, runner: Runner, found: LatentSearch, searched) -> None:
+        """Mean move and edge share; relative to the annotated face's size."""
+        annotations = self.store.annotations[found.indices]
+        visible = self.store.visible[found.indices]
+        size = _face_size(annotations, visible)
+        move = (self.store.targets[found.indices] - annotations).norm(dim=-1)
+        move = (move / size[:, None])[searched]
+        if move.numel():
+            hub = runner.message_hub
+            hub.update_scalar("train/latent_move", float(move.mean()))
+            hub.update_scalar(
+                "train/latent_at_edge", float(found.at_edge[searched].float().mean())
+            )
+            hub.update_scalar(
+                "train/latent_energy", float(found.energies[searched].mean())
+            )
+
+
+def build_store(dataset) -> LatentTargetStore:
+    """The store of a train data set, every target at its annotation.
+
+    Args:
+        dataset: A data set, or any nesting of MMEngine's and MMPose's
+            wrappers (``ConcatDataset``, ``RepeatDataset``,
+            ``CombinedDataset``, ...). A repeated sample is one sample.
+
+    Raises:
+        ValueError: If landmark counts differ, an annotation is not finite,
+            or two different samples share a key.
+    """
+    keys, annotations, visible = [], [], []
+    for leaf in _leaves(dataset):
+        leaf.full_init()
+        for i in range(len(leaf)):
+            info = _annotation(leaf, i)
+            key = sample_key(info, leaf)
+            keypoints = np.asarray(info["keypoints"], dtype=np.float32)[..., :2]
+            if keypoints.shape[0] != 1:
+                raise ValueError(
+                    f"sample {key!r} holds {keypoints.shape[0]} instances; latent "
+                    "targets need data_mode='topdown', one instance a sample"
+                )
+            shown = np.asarray(
+                info.get("keypoints_visible", np.ones(keypoints.shape[:2]))
+            )
+            shown = shown.reshape(*keypoints.shape[:2], -1)[0, :, 0] > 0
+            if annotations and keypoints[0].shape != annotations[0].shape:
+                raise ValueError(
+                    f"sample {key!r} has {keypoints.shape[1]} landmarks, the ones "
+                    f"before it {len(annotations[0])}"
+                )
+            if not np.isfinite(keypoints[0][shown]).all():
+                landmark = int(
+                    np.flatnonzero(shown & ~np.isfinite(keypoints[0]).all(-1))[0]
+                )
+                raise ValueError(
+                    f"sample {key!r}: the annotation of landmark {landmark} is "
+                    f"{keypoints[0, landmark].tolist()}; mark it invisible or mend it"
+                )
+            keys.append(key)
+            annotations.append(keypoints[0])
+            visible.append(shown)
+    return LatentTargetStore(
+        keys,
+        torch.from_numpy(np.stack(annotations)),
+        torch.from_numpy(np.stack(visible)),
+    )
+
+
+def _annotation(dataset, index: int) -> dict:
+    """A sample's info without reading or rendering its image."""
+    info = BaseDataset.get_data_info(dataset, index)
+    if "dataset_name" not in info:
+        info["dataset_name"] = dataset.metainfo.get("dataset_name", "")
+    return info
+
+
+def _wrappers(dataset) -> Iterator:
+    """Wrapping data sets that have a pipeline of their own."""
+    parts = getattr(dataset, "datasets", None)
+    inner = parts if parts is not None else [getattr(dataset, "dataset", None)]
+    if inner == [None]:
+        return
+    if hasattr(dataset, "pipeline"):
+        yield dataset
+    for part in inner:
+        yield from _wrappers(part)
+
+
+def _leaves(dataset) -> list:
+    """The data sets under any nesting of wrappers, each once."""
+    parts = getattr(dataset, "datasets", None)
+    if parts is None:
+        inner = getattr(dataset, "dataset", None)
+        if inner is None:
+            return [dataset]
+        parts = [inner]
+    leaves: list = []
+    for part in parts:
+        leaves += [d for d in _leaves(part) if all(d is not seen for seen in leaves)]
+    return leaves
+
+
+def _transforms(pipeline) -> Iterator:
+    """Every transform of a pipeline, those inside wrappers too."""
+    steps = getattr(pipeline, "transforms", None)
+    if steps is None:
+        steps = pipeline if isinstance(pipeline, (list, tuple)) else []
+    for step in steps:
+        yield step
+        yield from _transforms(step)
+
+
+def _head(runner: Runner):
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    head = getattr(model, "head", None)
+    if not hasattr(head, "pop_search"):
+        raise TypeError(
+            "LatentTargetHook needs a model with head=dict(type="
+            f"'SemanticAlignmentHead', ...), got {type(head).__name__}"
+        )
+    return head
+
+
+def _concatenate(parts: list[LatentSearch]) -> LatentSearch:
+    return LatentSearch(*(torch.cat(p) for p in zip(*(vars(f).values() for f in parts))))
+
+
+def _face_size(annotations, visible):
+    """``(N,)`` geometric mean of the visible landmarks' box sides, pixels."""
+    low = annotations.masked_fill(~visible[..., None], float("inf")).amin(1)
+    high = annotations.masked_fill(~visible[..., None], float("-inf")).amax(1)
+    return (high - low).clamp(min=1e-6).prod(-1).sqrt()

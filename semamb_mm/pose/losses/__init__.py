@@ -1,0 +1,3 @@
+from .chi_square_heatmap_loss import ChiSquareHeatmapLoss
+
+__all__ = ["ChiSquareHeatmapLoss"]

@@ -1,0 +1,3 @@
+from .load_latent_targets import LoadLatentTargets
+
+__all__ = ["LoadLatentTargets"]
