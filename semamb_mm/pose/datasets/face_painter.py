@@ -196,7 +196,6 @@ class _Camera:
         about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
         about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
         self.rotation = about_z @ about_x @ about_y
-        self.yaw = yaw
         self.scale = image_size * rng.uniform(0.145, 0.185)
         self.offset = np.zeros(2)
         placed = self.project(landmarks)

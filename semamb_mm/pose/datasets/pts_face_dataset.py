@@ -113,7 +113,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
 
     def _join_prefix(self) -> None:
         """Puts ``data_root`` before list files and folders, one or several each."""
-        root = self.data_root or ""
+        root = self.data_root or "."
         if isinstance(self.ann_file, str):
             self.ann_file = self.ann_file and osp.join(root, self.ann_file)
         else:
@@ -368,7 +368,9 @@ def _image_size(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            # PIL decodes a whole PNG to find its rarely used EXIF data
+            has_exif = image.format in ("JPEG", "MPO")
+            turned = has_exif and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadImageError(
             f"{path}: not a readable image ({error}); expected one of {IMAGE_SUFFIXES}"

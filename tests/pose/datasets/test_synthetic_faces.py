@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
 import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from semamb_mm.pose.datasets.face_painter import _ellipse, _Painter, develop
+from semamb_mm.pose.datasets.face_painter import _ellipse, _Painter, _Shape, develop
 from semamb_mm.pose.datasets.landmark_curves import LandmarkCurve
 from semamb_mm.pose.datasets.synthetic_faces import (
     BROWS,
@@ -54,6 +55,15 @@ def test_shapes_and_layout(faces):
         heights = [points[part].mean(0) @ down for part in (BROWS, RIGHT_EYE, STRONG)]
         assert heights == sorted(heights)
         assert points[8] @ down > points[57] @ down
+
+
+def test_left_and_right_are_those_of_mmpose():
+    """The shape is its own mirror image under the 300W flip pairs."""
+    metainfo = parse_pose_metainfo(dict(from_file="configs/_base_/datasets/300w.py"))
+    for seed in range(5):
+        points = _Shape(np.random.default_rng(seed)).landmarks
+        mirrored = points[metainfo["flip_indices"]] * (-1, 1, 1)
+        np.testing.assert_allclose(mirrored, points, atol=1e-12)
 
 
 @pytest.mark.parametrize("image_size", [64, 256])

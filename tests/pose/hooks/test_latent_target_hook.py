@@ -1,0 +1,336 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS as ENGINE_DATASETS
+from mmengine.registry import HOOKS
+from mmpose.registry import DATASETS
+
+from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook, build_store
+
+
+def hook_of(runner) -> LatentTargetHook:
+    return next(h for h in runner.hooks if isinstance(h, LatentTargetHook))
+
+
+def hooks(**options):
+    return [dict(type="LatentTargetHook", **options)]
+
+
+def weights(runner):
+    return torch.cat([p.detach().flatten() for p in runner.model.state_dict().values()])
+
+
+def test_targets_move_only_from_start_on_and_are_logged(make_runner):
+    @HOOKS.register_module(force=True)
+    class RecordCounts(Hook):
+        priority = "LOW"
+        counts = []
+
+        def after_train_epoch(self, runner):
+            self.counts.append(hook_of(runner).store.counts.tolist())
+
+    RecordCounts.counts = []
+    custom = [*hooks(start=1, interval=2), dict(type="RecordCounts")]
+    runner = make_runner(custom_hooks=custom, train_cfg=dict(max_epochs=4))
+    runner.train()
+    assert RecordCounts.counts == [[0] * 6, [1] * 6, [1] * 6, [2] * 6]
+    store = hook_of(runner).store
+    assert (store.targets != store.annotations).any()
+    assert torch.isfinite(store.targets).all()
+    logged = runner.message_hub.log_scalars
+    for name in ("latent_move", "latent_at_edge", "latent_energy"):
+        assert f"train/{name}" in logged
+    assert logged["train/latent_move"].current() > 0
+
+
+def test_frozen_landmarks_stay(make_runner):
+    runner = make_runner(custom_hooks=hooks(start=0, freeze=[0, 40]))
+    runner.train()
+    store = hook_of(runner).store
+    moved = (store.targets != store.annotations).any(-1).any(0)
+    assert not moved[0] and not moved[40] and moved[1:40].all()
+
+
+def test_annotation_anchor_bounds_the_whole_run(make_runner):
+    runner = make_runner(
+        custom_hooks=hooks(start=0, anchor="annotation"),
+        train_cfg=dict(max_epochs=4),
+        model=dict(head=dict(search=dict(search_radius=1, sigma_prior=1e6))),
+    )
+    runner.train()
+    assert runner.model.head.anchor == "annotation"
+    store = hook_of(runner).store
+    size = (store.annotations.amax(1) - store.annotations.amin(1)).amax(-1)
+    # A cell in image pixels is at most box x padding x largest scale / heatmap size.
+    cell = size * 1.25 * 1.5 / 32
+    limit = (1.5 * 2**0.5 * cell)[:, None]
+    moved = (store.targets - store.annotations).norm(dim=-1)
+    assert (moved <= limit).all() and moved.max() > 0
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("anchor", ["previous", "annotation"])
+def test_resumed_training_equals_uninterrupted(
+    make_runner, tmp_path, num_workers, anchor
+):
+    changes = dict(
+        custom_hooks=hooks(start=1, anchor=anchor),
+        train_dataloader=dict(
+            num_workers=num_workers, persistent_workers=num_workers > 0
+        ),
+    )
+    whole = make_runner(tmp_path / "whole", train_cfg=dict(max_epochs=4), **changes)
+    whole.train()
+    first = make_runner(tmp_path / "parts", train_cfg=dict(max_epochs=4), **changes)
+    checkpoint = tmp_path / "whole" / "epoch_2.pth"
+    state = torch.load(checkpoint, weights_only=True)
+    assert state["latent_targets"]["counts"].tolist() == [1] * 6
+    first._load_from, first._resume = str(checkpoint), True
+    first.train()
+    assert first.epoch == 4
+    assert torch.equal(weights(first), weights(whole))
+    assert torch.equal(hook_of(first).store.targets, hook_of(whole).store.targets)
+    assert torch.equal(hook_of(first).store.counts, hook_of(whole).store.counts)
+
+
+def test_other_data_is_refused_on_resume_and_ignored_by_load_from(
+    make_runner, tmp_path
+):
+    make_runner(tmp_path / "a").train()
+    checkpoint = str(tmp_path / "a" / "epoch_2.pth")
+    other = dict(train_dataloader=dict(dataset=dict(seed=5)))
+    resumed = make_runner(tmp_path / "b", **other)
+    resumed._load_from, resumed._resume = checkpoint, True
+    with pytest.raises(ValueError, match="'synthetic/seed0/000000'.*'synthetic/seed5"):
+        resumed.train()
+    loaded = make_runner(tmp_path / "c", custom_hooks=hooks(start=99), **other)
+    loaded._load_from = checkpoint
+    loaded.train()
+    store = hook_of(loaded).store
+    assert torch.equal(store.targets, store.annotations)
+
+
+def test_plain_checkpoint_resumes_from_the_annotations(make_runner, tmp_path):
+    make_runner(tmp_path / "plain", custom_hooks=[]).train()
+    runner = make_runner(
+        tmp_path / "b", custom_hooks=hooks(start=0), train_cfg=dict(max_epochs=3)
+    )
+    runner._load_from = str(tmp_path / "plain" / "epoch_2.pth")
+    runner._resume = True
+    runner.train()
+    assert hook_of(runner).store.counts.tolist() == [1] * 6
+
+
+def test_checkpoint_tests_without_the_train_data(make_runner, tmp_path):
+    make_runner(tmp_path / "a").train()
+    test = make_runner(
+        tmp_path / "b",
+        test_dataloader=dict(
+            batch_size=3,
+            num_workers=0,
+            sampler=dict(type="DefaultSampler", shuffle=False),
+            dataset=dict(
+                type="SyntheticFaceDataset",
+                num_samples=3,
+                image_size=64,
+                test_mode=True,
+                pipeline=[
+                    dict(type="LoadImage"),
+                    dict(type="GetBBoxCenterScale"),
+                    dict(type="TopdownAffine", input_size=(64, 64)),
+                    dict(type="PackPoseInputs"),
+                ],
+            ),
+        ),
+        test_evaluator=dict(type="FaceNME"),
+        test_cfg=dict(),
+    )
+    test._load_from = str(tmp_path / "a" / "epoch_2.pth")
+    metrics = test.test()
+    assert metrics["NME/inter_ocular"] > 0
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_iteration_based_loops(make_runner, num_workers):
+    runner = make_runner(
+        custom_hooks=hooks(start=2, by_epoch=False),
+        train_cfg=dict(
+            _delete_=True, by_epoch=False, max_iters=6, val_interval=99
+        ),
+        train_dataloader=dict(
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            sampler=dict(type="InfiniteSampler", shuffle=False),
+        ),
+        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=6)),
+        log_processor=dict(by_epoch=False),
+    )
+    runner.train()
+    store = hook_of(runner).store
+    assert store.counts.sum() == 4 * 3
+    assert (store.targets != store.annotations).any()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_gradient_accumulation_and_mixed_precision(make_runner, monkeypatch, dtype):
+    wrapper = dict(type="OptimWrapper", accumulative_counts=2)
+    if dtype == "bfloat16":
+        # MMEngine refuses mixed precision without a GPU; autocast itself runs.
+        module = "mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available"
+        monkeypatch.setattr(module, lambda: True)
+        wrapper.update(type="AmpOptimWrapper", dtype=dtype, loss_scale=1.0)
+    runner = make_runner(optim_wrapper=wrapper)
+    runner.train()
+    store = hook_of(runner).store
+    assert store.counts.tolist() == [2] * 6
+    assert torch.isfinite(store.targets).all() and torch.isfinite(weights(runner)).all()
+
+
+def test_unannotated_landmarks_are_never_searched(make_runner):
+    @DATASETS.register_module(force=True)
+    class HalfAnnotatedFaces(DATASETS.get("SyntheticFaceDataset")):
+        def load_data_list(self):
+            data_list = super().load_data_list()
+            for info in data_list:
+                info["keypoints_visible"][0, ::2] = 0
+            return data_list
+
+    runner = make_runner(
+        train_dataloader=dict(dataset=dict(type="HalfAnnotatedFaces"))
+    )
+    runner.train()
+    store = hook_of(runner).store
+    moved = (store.targets != store.annotations).any(-1).any(0)
+    assert not moved[::2].any() and moved[1::2].all()
+
+
+@pytest.mark.parametrize("wrapper", ["Repeat", "Concat", "Combined"])
+def test_wrapped_data_sets(make_runner, wrapper):
+    from ..conftest import tiny_config
+
+    leaf = tiny_config("x")["train_dataloader"]["dataset"].to_dict()
+    other = dict(leaf, seed=4)
+    dataset = dict(
+        Repeat=dict(type="RepeatDataset", times=2, dataset=leaf),
+        Concat=dict(type="ConcatDataset", datasets=[leaf, other]),
+        Combined=dict(
+            type="CombinedDataset",
+            metainfo=dict(from_file="configs/_base_/datasets/300w.py"),
+            datasets=[dict(leaf, pipeline=[]), dict(other, pipeline=[])],
+            pipeline=leaf["pipeline"],
+        ),
+    )[wrapper]
+    runner = make_runner(
+        train_dataloader=dict(dataset=dict(_delete_=True, **dataset)),
+        train_cfg=dict(max_epochs=1),
+    )
+    runner.train()
+    store = hook_of(runner).store
+    assert len(store) == (6 if wrapper == "Repeat" else 12)
+    assert (store.counts > 0).all()
+
+
+def test_non_finite_heatmaps_leave_targets_alone(make_runner):
+    @HOOKS.register_module(force=True)
+    class BreakWeights(Hook):
+        def before_train_epoch(self, runner):
+            with torch.no_grad():
+                runner.model.head.multi_final_layers[0].weight[3] = float("nan")
+
+    runner = make_runner(
+        custom_hooks=[*hooks(start=0), dict(type="BreakWeights")],
+        train_cfg=dict(max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(lr=0.0)),
+    )
+    runner.train()
+    store = hook_of(runner).store
+    assert torch.equal(store.targets[:, 3], store.annotations[:, 3])
+    assert torch.isfinite(store.targets).all()
+
+
+def test_bad_set_ups_are_named(make_runner):
+    with pytest.raises(ValueError, match="anchor"):
+        LatentTargetHook(start=0, anchor="truth")
+    with pytest.raises(ValueError, match="interval"):
+        LatentTargetHook(start=0, interval=0)
+    with pytest.raises(ValueError, match=r"\[68, -1\] are no landmark.*0 to 67"):
+        make_runner(custom_hooks=hooks(start=0, freeze=[3, 68, -1])).train()
+    with pytest.raises(TypeError, match="SemanticAlignmentHead.*CPMHead"):
+        make_runner(model=dict(head=dict(type="CPMHead", num_stages=1))).train()
+    pipeline = [
+        dict(type="LoadImage"),
+        dict(type="GetBBoxCenterScale"),
+        dict(type="TopdownAffine", input_size=(64, 64)),
+        dict(type="PackPoseInputs"),
+    ]
+    dataset = dict(train_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    with pytest.raises(ValueError, match="LoadLatentTargets"):
+        make_runner(**dataset).train()
+    pipeline.insert(1, dict(type="LoadLatentTargets"))
+    del pipeline[3]
+    with pytest.raises(ValueError, match="TopdownAffine"):
+        make_runner(**dataset).train()
+
+
+def test_nan_annotation_is_named():
+    dataset = DATASETS.build(dict(type="SyntheticFaceDataset", num_samples=2))
+    dataset.full_init()
+    infos = [dataset.get_data_info(i) for i in range(2)]
+    infos[1]["keypoints"][0, 7, 0] = float("nan")
+
+    @ENGINE_DATASETS.register_module(name="InfosForTest", force=True)
+    class Infos(ENGINE_DATASETS.get("BaseDataset")):
+        def load_data_list(self):
+            return infos
+
+    with pytest.raises(ValueError, match="seed0/000001.*landmark 7"):
+        build_store(Infos(serialize_data=False))
+
+
+SCRIPT = """
+import sys, torch
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+import semamb_mm.pose
+from tests.pose.conftest import tiny_config
+init_default_scope('mmpose')
+work_dir, batch_size, launcher, out = sys.argv[1:5]
+norm = dict(type='GN', num_groups=2)
+runner = Runner.from_cfg(tiny_config(
+    work_dir, launcher=launcher,
+    env_cfg=dict(dist_cfg=dict(backend='gloo')),
+    model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
+    custom_hooks=[dict(type='LatentTargetHook', start=1, anchor='previous')],
+    train_cfg=dict(max_epochs=3),
+    optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
+    train_dataloader=dict(batch_size=int(batch_size))))
+runner.train()
+from mmengine.dist import get_rank
+store = next(h for h in runner.hooks if hasattr(h, 'store')).store
+torch.save(store.state_dict(), f'{out}.{get_rank()}')
+"""
+
+
+def test_two_processes_hold_the_store_of_one(tmp_path):
+    script = tmp_path / "train_tiny.py"
+    script.write_text(SCRIPT)
+    root = os.path.abspath(os.path.join(__file__, "../../../.."))
+    env = dict(os.environ, PYTHONPATH=root, OMP_NUM_THREADS="1")
+    one = [sys.executable, str(script), str(tmp_path / "one"), "6", "none"]
+    subprocess.run([*one, str(tmp_path / "one.pt")], check=True, env=env, cwd=root)
+    two = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
+        "--master_port=29617", str(script), str(tmp_path / "two"), "3", "pytorch",
+        str(tmp_path / "two.pt"),
+    ]  # fmt: skip
+    subprocess.run(two, check=True, env=env, cwd=root)
+    single = torch.load(tmp_path / "one.pt.0", weights_only=True)
+    ranks = [torch.load(tmp_path / f"two.pt.{r}", weights_only=True) for r in (0, 1)]
+    assert torch.equal(ranks[0]["targets"], ranks[1]["targets"])
+    assert torch.equal(ranks[0]["counts"], single["counts"])
+    assert (single["targets"] != single["annotations"]).any()
+    assert (ranks[0]["targets"] - single["targets"]).abs().max() < 1e-2
