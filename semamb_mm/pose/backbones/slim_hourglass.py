@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmcv.cnn import ConvModule
 from mmpose.models.backbones import HourglassNet
 from mmpose.models.backbones.resnet import BasicBlock, ResLayer
 from mmpose.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 
 @MODELS.register_module()
@@ -21,11 +22,19 @@ class SlimHourglassNet(HourglassNet):
         stage_channels (Sequence[int]): Channels of each level; the first is
             the stem's width too.
         stem_stride (int): 2 or 4. Defaults to 2.
+        channels_last (bool): Keep weights and activations in PyTorch's
+            channels-last layout, in which narrow convolutions train about
+            twice as fast on a CPU; the numbers stay the same. Defaults to
+            ``True``.
         **kwargs: The rest of HourglassNet's arguments.
     """
 
     def __init__(
-        self, stage_channels: Sequence[int], stem_stride: int = 2, **kwargs
+        self,
+        stage_channels: Sequence[int],
+        stem_stride: int = 2,
+        channels_last: bool = True,
+        **kwargs,
     ) -> None:
         if stem_stride not in (2, 4):
             raise ValueError(f"stem_stride must be 2 or 4, got {stem_stride}")
@@ -39,3 +48,12 @@ class SlimHourglassNet(HourglassNet):
                 norm_cfg=norm_cfg,
             ),
         )
+        self.memory_format = (
+            torch.channels_last if channels_last else torch.contiguous_format
+        )
+        self.to(memory_format=self.memory_format)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of every stack, ``(B, feat_channel, H / s, W / s)`` for stem
+        stride ``s``, from images ``(B, 3, H, W)``."""
+        return super().forward(x.contiguous(memory_format=self.memory_format))

@@ -1,5 +1,5 @@
 # Any folder in 300W's layout with list files; DATA_ROOT names it.
-_base_ = 'face_pipelines_128.py'
+_base_ = 'slim_hourglass_96.py'
 
 data_root = '{{$DATA_ROOT:data/300w_subset}}'
 train_dataloader = dict(

@@ -1,5 +1,5 @@
 # Procedural faces: noisy annotations to train on, the truth to measure with.
-_base_ = 'face_pipelines_128.py'
+_base_ = 'slim_hourglass_96.py'
 
 train_dataloader = dict(
     dataset=dict(

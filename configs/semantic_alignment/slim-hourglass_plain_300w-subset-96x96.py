@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/runtime_small.py',
+    '../_base_/300w_subset_96.py',
+]

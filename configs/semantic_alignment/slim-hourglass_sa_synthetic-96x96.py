@@ -1,0 +1,6 @@
+_base_ = 'slim-hourglass_plain_synthetic-96x96.py'
+
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(type='LatentTargetHook', start=12),
+]

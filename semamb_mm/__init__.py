@@ -1,0 +1,9 @@
+"""Training on labels that people disagree about, for MMPose and MMPretrain."""
+
+from .compat import register_safe_globals, warn_of_untested_versions
+from .version import __version__
+
+__all__ = ["__version__"]
+
+register_safe_globals()
+warn_of_untested_versions()

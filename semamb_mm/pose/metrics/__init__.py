@@ -1,0 +1,3 @@
+from .face_nme import FaceNME
+
+__all__ = ["FaceNME"]

@@ -1,0 +1,200 @@
+"""Show what semantic alignment did to the annotations of a training run.
+
+Reads the latent targets from a checkpoint and writes, into --out-dir:
+
+- ``summary.json`` and a printed table: how far targets moved in each face
+  region; where the data set knows the truth (procedural faces), the RMS error
+  of annotations and of targets against it;
+- ``moves.csv``: every sample and landmark, annotation, target and move;
+- ``faces.png``: faces with annotation, latent target and prediction, those
+  whose targets moved farthest on average beside evenly chosen ones;
+- ``moves.png``: how far targets moved, landmark by landmark.
+"""
+
+import argparse
+import csv
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import _load_checkpoint
+from mmpose.apis import init_model
+from mmpose.registry import DATASETS
+
+import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.pose.hooks.latent_target_hook import CHECKPOINT_KEY
+from semamb_mm.pose.landmark_groups import face_unit, landmark_groups
+from semamb_mm.pose.latent_targets import LatentTargetStore
+from semamb_mm.pose.sample_key import sample_key
+from semamb_mm.pose.visualizers.latent_target_plots import (
+    contact_sheet,
+    draw_targets,
+    plot_moves,
+)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config that the checkpoint was trained with")
+    parser.add_argument("checkpoint", help="checkpoint with latent targets")
+    parser.add_argument("--out-dir", default="work_dirs/latent_targets")
+    parser.add_argument("--num-faces", type=int, default=8, help="faces in faces.png")
+    parser.add_argument("--device", default="cpu", help="for the predictions drawn")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    init_default_scope(config.get("default_scope", "mmpose"))
+    checkpoint = _load_checkpoint(args.checkpoint, map_location="cpu")
+    if CHECKPOINT_KEY not in checkpoint:
+        raise SystemExit(
+            f"{args.checkpoint} holds no latent targets: it was not trained with "
+            "LatentTargetHook"
+        )
+    store = LatentTargetStore.from_state_dict(checkpoint[CHECKPOINT_KEY])
+    dataset_cfg = config.train_dataloader.dataset
+    dataset_cfg.pipeline = config.val_dataloader.dataset.pipeline
+    dataset = DATASETS.build(dataset_cfg)
+    dataset.full_init()
+    rows = [
+        store.index[sample_key(BaseDataset.get_data_info(dataset, i), dataset)]
+        for i in range(len(dataset))
+    ]
+    annotations = store.annotations[rows].numpy()
+    targets = store.targets[rows].numpy()
+    unit = face_unit(annotations)
+    truth = None
+    if hasattr(dataset, "true_keypoints"):
+        truth = np.stack([dataset.true_keypoints(i) for i in range(len(dataset))])
+
+    out_dir = Path(args.out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    summary = summarise(annotations, targets, store.visible[rows].numpy(), unit, truth)
+    print(as_table(summary, truth is not None))
+    write_text(out_dir / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_moves(out_dir / "moves.csv", store, rows, unit)
+    plot_moves(
+        (targets - annotations) / unit[:, None, None] * 100,
+        out_dir / "moves.png",
+        "% of the inter-ocular distance",
+    )
+
+    move = np.linalg.norm(targets - annotations, axis=-1).mean(1) / unit
+    half = max(1, args.num_faces // 2)
+    farthest = np.argsort(-move)[:half]
+    even = np.linspace(0, len(dataset) - 1, args.num_faces - half).astype(int)
+    chosen = [*farthest.tolist(), *even.tolist()]
+    model = init_model(config, args.checkpoint, device=args.device)
+    faces, titles = [], []
+    for i in chosen:
+        packed = dataset[i]
+        with torch.no_grad():
+            result = model.test_step(pseudo_collate([packed]))[0]
+        image = packed_image(dataset, i)
+        faces.append(
+            draw_targets(
+                image,
+                annotations[i],
+                targets[i],
+                prediction=result.pred_instances.keypoints[0],
+                truth=None if truth is None else truth[i],
+            )
+        )
+        titles.append(f"{store.keys[rows[i]]}  mean move {100 * move[i]:.1f}%")
+    sheet = contact_sheet(faces, columns=min(4, len(faces)), titles=titles)
+    temporary = out_dir / ".faces.png"
+    cv2.imwrite(str(temporary), sheet)
+    os.replace(temporary, out_dir / "faces.png")
+    for name in ("faces.png", "moves.png", "moves.csv", "summary.json"):
+        print(f"wrote {out_dir / name}")
+
+
+def summarise(annotations, targets, visible, unit, truth):
+    """Percent of the unit, for each group of landmarks."""
+    moves = np.linalg.norm(targets - annotations, axis=-1) / unit[:, None] * 100
+
+    def rms(points, mask):
+        error = np.linalg.norm(points - truth, axis=-1) / unit[:, None] * 100
+        return float(np.sqrt(np.mean(error[mask] ** 2)))
+
+    summary = {}
+    for name, group in landmark_groups(annotations.shape[1]).items():
+        mask = np.zeros(visible.shape, bool)
+        mask[:, group] = visible[:, group]
+        if not mask.any():
+            continue
+        summary[name] = dict(
+            mean_move=float(moves[mask].mean()),
+            median_move=float(np.median(moves[mask])),
+            p90_move=float(np.percentile(moves[mask], 90)),
+        )
+        if truth is not None:
+            summary[name].update(
+                annotation_rms=rms(annotations, mask), target_rms=rms(targets, mask)
+            )
+    return summary
+
+
+def as_table(summary, with_truth):
+    columns = ["mean_move", "median_move", "p90_move"]
+    columns += ["annotation_rms", "target_rms"] * with_truth
+    lines = ["Percent of the inter-ocular distance (outer eye corners)"]
+    lines.append(f"{'landmarks':<12}" + "".join(f"{c:>16}" for c in columns))
+    for name, values in summary.items():
+        cells = "".join(f"{values[c]:>16.2f}" for c in columns)
+        lines.append(f"{name:<12}{cells}")
+    if with_truth:
+        lines.append(
+            "annotation_rms, target_rms: error of the annotations and of the latent "
+            "targets against the true landmarks"
+        )
+    return "\n".join(lines)
+
+
+def write_moves(path, store, rows, unit):
+    temporary = path.with_name(f".{path.name}")
+    with open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            "sample landmark annotation_x annotation_y target_x target_y "
+            "move_px move_percent energy".split()
+        )
+        for row, size in zip(rows, unit):
+            for k in range(store.num_keypoints):
+                old, new = store.annotations[row, k], store.targets[row, k]
+                move = float((new - old).norm())
+                writer.writerow(
+                    [store.keys[row], k]
+                    + [f"{v:.3f}" for v in (*old.tolist(), *new.tolist(), move)]
+                    + [f"{100 * move / size:.3f}", f"{store.energies[row, k]:.4f}"]
+                )
+    os.replace(temporary, path)
+
+
+def write_text(path, text):
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def packed_image(dataset, index):
+    info = dataset.get_data_info(index)
+    image = info.get("img")
+    return cv2.imread(str(info["img_path"])) if image is None else image
+
+
+if __name__ == "__main__":
+    main()
