@@ -75,7 +75,7 @@ def tiny_config(work_dir, **changes) -> dict:
                     pipeline=val_pipeline,
                 ),
             ),
-            val_evaluator=dict(type="NME", norm_mode="keypoint_distance"),
+            val_evaluator=dict(type="FaceNME"),
             val_cfg=dict(),
             train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=99),
             optim_wrapper=dict(optimizer=dict(type="Adam", lr=1e-3)),

@@ -90,6 +90,7 @@ def main():
         (targets - annotations) / unit[:, None, None] * 100,
         out_dir / "moves.png",
         "% of the inter-ocular distance",
+        mean_shape=mean_face(annotations),
     )
 
     move = np.linalg.norm(targets - annotations, axis=-1).mean(1) / unit
@@ -115,7 +116,7 @@ def main():
         )
         titles.append(f"{store.keys[rows[i]]}  mean move {100 * move[i]:.1f}%")
     sheet = contact_sheet(faces, columns=min(4, len(faces)), titles=titles)
-    temporary = out_dir / ".faces.png"
+    temporary = out_dir / ".unfinished-faces.png"
     cv2.imwrite(str(temporary), sheet)
     os.replace(temporary, out_dir / "faces.png")
     for name in ("faces.png", "moves.png", "moves.csv", "summary.json"):
@@ -162,6 +163,12 @@ def as_table(summary, with_truth):
             "targets against the true landmarks"
         )
     return "\n".join(lines)
+
+
+def mean_face(keypoints):
+    """(K, 2) mean shape in percent of the unit, the face's middle at 0."""
+    centred = keypoints - keypoints.mean(1, keepdims=True)
+    return (centred / face_unit(keypoints)[:, None, None]).mean(0) * 100
 
 
 def write_moves(path, store, rows, unit):

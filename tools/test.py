@@ -1,0 +1,79 @@
+"""Test a checkpoint with the stock MMEngine Runner."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.fileio import dump
+from mmengine.hooks import Hook
+
+import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.cli import add_common_arguments, build_runner, load_config
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--work-dir", help="folder for the log")
+    parser.add_argument("--out", help="file for the metrics: .json or .yaml")
+    parser.add_argument("--dump", help="file for all predictions: .pkl")
+    parser.add_argument(
+        "--badcase", action="store_true", help="analyse the worst predictions (MMPose)"
+    )
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+class SaveMetrics(Hook):
+    """Writes the test's metrics, whole or not at all."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def after_test_epoch(self, runner, metrics=None) -> None:
+        if metrics is None or runner.rank != 0:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".unfinished-{self.path.name}")
+        dump({k: float(v) for k, v in metrics.items()}, str(temporary))
+        os.replace(temporary, self.path)
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    is_url = "://" in args.checkpoint
+    if not is_url and not Path(args.checkpoint).is_file():
+        raise SystemExit(f"checkpoint file {args.checkpoint} does not exist")
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.out and Path(args.out).suffix not in (".json", ".yaml", ".yml"):
+        raise SystemExit(f"--out {args.out}: expected a .json or .yaml file")
+    if args.badcase:
+        hook = cfg.get("default_hooks", {}).get("badcase")
+        if hook is None:
+            raise SystemExit(
+                "--badcase needs MMPose's BadCaseAnalysisHook in default_hooks"
+            )
+        hook.update(enable=True, show=args.show, interval=args.interval)
+        if hook.get("metric_type", "loss") == "loss":
+            hook.setdefault("metric", cfg.model.head.loss)
+        else:
+            hook.setdefault("metric", cfg.test_evaluator)
+    if args.dump:
+        if Path(args.dump).suffix not in (".pkl", ".pickle"):
+            raise SystemExit(f"--dump {args.dump}: expected a .pkl file")
+        evaluators = cfg.test_evaluator
+        if not isinstance(evaluators, (list, tuple)):
+            evaluators = [evaluators]
+        dumper = dict(type="DumpResults", out_file_path=args.dump)
+        cfg.test_evaluator = [*evaluators, dumper]
+    runner = build_runner(cfg)
+    if args.out:
+        runner.register_hook(SaveMetrics(args.out), "LOWEST")
+    runner.test()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Train a config with the stock MMEngine Runner."""
+
+import argparse
+
+import semamb_mm  # noqa: F401  (lets torch.load resume MMEngine's checkpoints)
+from semamb_mm.cli import add_common_arguments, build_runner, load_config
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        help="checkpoint to go on from; without a value, the work dir's latest",
+    )
+    parser.add_argument(
+        "--amp", action="store_true", help="automatic mixed precision (needs a GPU)"
+    )
+    parser.add_argument(
+        "--no-validate", action="store_true", help="do not evaluate while training"
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by batch size, as the config's auto_scale_lr says",
+    )
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        # Without validation there is no score by which to save the best.
+        cfg.get("default_hooks", {}).get("checkpoint", {}).pop("save_best", None)
+    if args.amp:
+        wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
+        if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
+            raise SystemExit(f"--amp does not work with the optimizer wrapper {wrapper}")
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if args.resume == "auto":
+        cfg.resume, cfg.load_from = True, None
+    elif args.resume is not None:
+        cfg.resume, cfg.load_from = True, args.resume
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr = dict(cfg.get("auto_scale_lr", {}), enable=True)
+        if "base_batch_size" not in cfg.auto_scale_lr:
+            raise SystemExit(
+                "--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in "
+                f"{args.config}"
+            )
+    build_runner(cfg).train()
+
+
+if __name__ == "__main__":
+    main()
