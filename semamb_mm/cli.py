@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
+from mmengine.config.utils import MODULE2PACKAGE
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,11 +47,9 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         SystemExit: If the config file does not exist.
     """
-    from mmengine import config as engine_config
-
     if not Path(args.config).is_file():
         raise SystemExit(f"config file {args.config} does not exist")
-    engine_config.config.MODULE2PACKAGE.setdefault("semamb_mm", "semamb_mm")
+    MODULE2PACKAGE.setdefault("semamb_mm", "semamb_mm")
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher

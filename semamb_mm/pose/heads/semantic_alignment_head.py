@@ -63,7 +63,8 @@ class SemanticAlignmentHead(CPMHead):
         search (dict, optional): ``search_radius``, ``patch_radius``,
             ``sigma``, ``sigma_prior``, ``sigma_likelihood`` and ``subcell``
             of the search, in heatmap cells. ``sigma`` defaults to the
-            decoder's, the rest to :attr:`DEFAULT_SEARCH`.
+            decoder's, ``patch_radius`` to the whole cells in ``sigma``, the
+            rest to :attr:`DEFAULT_SEARCH`.
         decoder (dict): A heatmap codec with ``scale_factor`` (``MSRAHeatmap``
             or ``UDPHeatmap``). Give it ``unbiased=True`` if it has the
             option, or moves below one cell are rounded away.
@@ -78,7 +79,7 @@ class SemanticAlignmentHead(CPMHead):
         search_radius=8,
         patch_radius=None,
         sigma=None,
-        sigma_prior=2.0,
+        sigma_prior=4.0,
         sigma_likelihood=1.0,
         subcell="mean",
     )
@@ -141,7 +142,7 @@ class SemanticAlignmentHead(CPMHead):
         if self.search["sigma"] is None:
             self.search["sigma"] = float(np.mean(self.decoder.sigma))
         if self.search["patch_radius"] is None:
-            self.search["patch_radius"] = max(1, round(1.5 * self.search["sigma"]))
+            self.search["patch_radius"] = max(1, int(self.search["sigma"]))
         # Set by LatentTargetHook.
         self.searching = False
         self.anchor = "previous"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, InfiniteSampler
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -44,6 +44,10 @@ class LatentTargetHook(Hook):
             found last (the paper's), or ``'annotation'``, so that no target
             drifts beyond the search's neighbourhood in the whole run.
             Defaults to ``'annotation'``.
+        momentum (float): Share of the way to the position just found that a
+            target goes, in (0, 1]. 1 replaces it (the paper's); less averages
+            over the views and the network's states that a sample was searched
+            in. Defaults to 0.5.
         freeze (Sequence[int]): Landmarks that keep their annotation.
 
     Raises:
@@ -60,6 +64,7 @@ class LatentTargetHook(Hook):
         by_epoch: bool = True,
         interval: int = 1,
         anchor: str = "annotation",
+        momentum: float = 0.5,
         freeze: Sequence[int] = (),
     ) -> None:
         if anchor not in ANCHORS:
@@ -68,10 +73,13 @@ class LatentTargetHook(Hook):
             raise ValueError(
                 f"start must be >= 0 and interval >= 1, got {start} and {interval}"
             )
+        if not 0 < momentum <= 1:
+            raise ValueError(f"momentum must be in (0, 1], got {momentum}")
         self.start = start
         self.by_epoch = by_epoch
         self.interval = interval
         self.anchor = anchor
+        self.momentum = momentum
         self.freeze = tuple(freeze)
         self.store: LatentTargetStore | None = None
         self._resumed_state: dict | None = None
@@ -134,8 +142,11 @@ class LatentTargetHook(Hook):
         # transforms that do not know the store.
         loop = runner.train_loop
         if hasattr(loop, "dataloader_iterator"):
-            loop.dataloader._iterator = None
-            loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
+            loader, sampler = loop.dataloader, loop.dataloader.sampler
+            loader._iterator = None
+            if isinstance(sampler, InfiniteSampler):
+                sampler.indices = sampler._indices_of_rank()  # from the start again
+            loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
         runner.logger.info(
             f"Latent targets of {len(self.store)} samples x "
             f"{self.store.num_keypoints} landmarks; search from "
@@ -182,11 +193,9 @@ class LatentTargetHook(Hook):
         everything = _concatenate(merged)
         store = self.store
         searched = everything.searched & store.visible[everything.indices]
-        targets = torch.where(
-            searched[..., None],
-            everything.targets.float(),
-            store.targets[everything.indices],
-        )
+        old = store.targets[everything.indices]
+        step = self.momentum * (everything.targets.float() - old)
+        targets = torch.where(searched[..., None], old + step, old)
         energies = torch.where(
             searched, everything.energies.float(), store.energies[everything.indices]
         )

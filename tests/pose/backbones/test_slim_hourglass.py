@@ -20,8 +20,9 @@ def test_shapes(stride, side):
 
 def test_memory_layout_does_not_change_the_numbers():
     torch.manual_seed(0)
-    last = SlimHourglassNet(channels_last=True, **KWARGS).eval()
-    first = SlimHourglassNet(channels_last=False, **KWARGS).eval()
+    last = SlimHourglassNet(channels_last=True, **KWARGS)
+    first = SlimHourglassNet(channels_last=False, **KWARGS)
+    last.eval(), first.eval()
     first.load_state_dict(last.state_dict())
     images = torch.rand(2, 3, 32, 32)
     for a, b in zip(last(images), first(images)):

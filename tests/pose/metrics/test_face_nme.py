@@ -79,6 +79,7 @@ def log(monkeypatch):
     handler = logging.Handler()
     handler.emit = lambda r: records.append((r.levelname, r.getMessage()))
     logger.addHandler(handler)
+    monkeypatch.setattr("mmengine.evaluator.metric.print_log", lambda *a, **k: None)
     monkeypatch.setattr(MMLogger, "get_current_instance", lambda: logger)
     yield records
     logger.removeHandler(handler)
@@ -92,7 +93,7 @@ def log(monkeypatch):
     [
         # pupils: means of x (10 20 30 40 10 10) = 20 and (80 .. 110 110 110) = 100
         ("inter_pupil", 80),
-        ("inter_ocular", 70),  # 10 to 80
+        ("inter_ocular", 100),  # 10 to 110
         ("bbox_size", np.sqrt(120 * 90)),
         ("bbox_diagonal", 150),
     ],
@@ -115,7 +116,7 @@ def test_norms_without_their_landmarks():
     face = make_face()
     face[[40, 8]] = np.nan
     assert np.isnan(face_norms(face[None], "inter_pupil"))
-    assert face_norms(face[None], "inter_ocular") == 70
+    assert face_norms(face[None], "inter_ocular") == 100
     assert face_norms(face[None], "bbox_diagonal") < 150
     with pytest.raises(ValueError, match="'pupils'.*inter_pupil"):
         face_norms(face[None], "pupils")
@@ -240,7 +241,7 @@ def test_defaults_name_two_norms():
             assert f"{key}/{norm}" in metrics
         assert all(f"NME/{norm}/{region}" in metrics for region in regions)
     ratio = metrics["NME/inter_pupil"] / metrics["NME/inter_ocular"]
-    assert ratio == pytest.approx(70 / 80, rel=0.1)
+    assert ratio == pytest.approx(100 / 80, rel=0.1)
 
 
 def test_invisible_landmarks_do_not_count():
@@ -251,8 +252,8 @@ def test_invisible_landmarks_do_not_count():
     truth[0], predicted[20], predicted[60] = np.nan, 1e6, np.nan
     sample = make_sample(predicted, truth, visible)
     metrics = evaluate([sample], norms=("inter_ocular",))
-    assert metrics["NME/inter_ocular"] == pytest.approx(5 / 70)
-    assert metrics["NME/inter_ocular/brows"] == pytest.approx(5 / 70)
+    assert metrics["NME/inter_ocular"] == pytest.approx(5 / 100)
+    assert metrics["NME/inter_ocular/brows"] == pytest.approx(5 / 100)
     assert metrics["num_skipped"] == 0
     # MMPose's two-column visibility means the same
     seen = sample["gt_instances"]["keypoints_visible"]
@@ -265,8 +266,8 @@ def test_faces_weigh_the_same_and_regions_nobody_shows_are_left_out():
     few = np.zeros(68)
     few[36:48] = 1
     samples = [
-        make_sample(truth + [7, 0], truth),
-        make_sample(truth + [14, 0], truth, few),
+        make_sample(truth + [10, 0], truth),
+        make_sample(truth + [20, 0], truth, few),
     ]
     metrics = evaluate(samples, norms=("inter_ocular",))
     assert metrics["NME/inter_ocular"] == pytest.approx(0.15)
@@ -350,7 +351,7 @@ def test_tensors_and_metainfo_of_another_markup():
 def test_subset_of_landmarks_keeps_the_norm_of_the_face(log):
     truth = make_face()
     predicted = truth.copy()
-    predicted[:10] += [7, 0]
+    predicted[:10] += [10, 0]
     samples = [make_sample(predicted, truth), make_sample(truth, truth, name="b.png")]
     metrics = evaluate(samples[:1], norms="inter_ocular", subset=range(5, 15))
     assert metrics["NME/inter_ocular"] == pytest.approx(0.05)
@@ -493,7 +494,7 @@ def test_files(tmp_path):
     visible = np.ones(68)
     visible[67] = 0
     samples = [
-        make_sample(truth + [7, 0], truth, visible, name="a.png"),
+        make_sample(truth + [10, 0], truth, visible, name="a.png"),
         make_sample(truth, truth, visible, name="b,c.png"),
         make_sample(truth, truth, visible * 0, name="none.png"),
     ]
@@ -538,24 +539,26 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
 
 
 def test_best_checkpoint_by_a_key_with_slashes(make_runner, tmp_path):
+    keys = ["val/NME/inter_ocular/contour", "val/AUC@0.08/inter_pupil"]
     runner = make_runner(
-        val_cfg=dict(),
-        train_cfg=dict(max_epochs=1, val_interval=1),
-        val_evaluator=dict(
-            type="FaceNME", prefix="val", _delete_=True, on_invalid="skip"
-        ),
+        val_evaluator=dict(type="FaceNME", prefix="val", _delete_=True),
+        custom_hooks=[],
         default_hooks=dict(
             checkpoint=dict(
-                save_best=["val/NME/inter_ocular/contour", "val/AUC@0.08/inter_pupil"],
+                save_best=keys,
                 rule=["less", "greater"],
+                save_optimizer=False,
+                save_param_scheduler=False,
             )
         ),
     )
-    runner.train()
-    saved = sorted(path.name for path in tmp_path.glob("best_*.pth"))
-    assert saved == [
-        "best_val_AUC@0.08_inter_pupil_epoch_1.pth",
-        "best_val_NME_inter_ocular_contour_epoch_1.pth",
+    (hook,) = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    hook.before_train(runner)
+    metrics = runner.val()  # calls the hook
+    assert all(np.isfinite(metrics[key]) for key in keys)
+    assert sorted(path.name for path in tmp_path.glob("best_*.pth")) == [
+        "best_val_AUC@0.08_inter_pupil_epoch_0.pth",
+        "best_val_NME_inter_ocular_contour_epoch_0.pth",
     ]
 
 
