@@ -48,6 +48,10 @@ class SlimHourglassNet(HourglassNet):
                 norm_cfg=norm_cfg,
             ),
         )
+        if self.num_stacks == 1:
+            # MMPose builds the layers between stacks for a single stack too;
+            # parameters without a gradient stop distributed training.
+            self.inters = nn.Identity()
         self.memory_format = (
             torch.channels_last if channels_last else torch.contiguous_format
         )

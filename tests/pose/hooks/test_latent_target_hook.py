@@ -293,6 +293,7 @@ def test_nan_annotation_is_named():
 
 SCRIPT = """
 import sys, torch
+torch.cuda.set_device = lambda device: None  # MMEngine calls it without a GPU too
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 import semamb_mm.pose
@@ -300,8 +301,12 @@ from tests.pose.conftest import tiny_config
 init_default_scope('mmpose')
 work_dir, batch_size, launcher, out = sys.argv[1:5]
 norm = dict(type='GN', num_groups=2)
+# The default wrapper names a GPU.
+wrapper = None
+if launcher != 'none':
+    wrapper = dict(type='MMDistributedDataParallel', device_ids=None)
 runner = Runner.from_cfg(tiny_config(
-    work_dir, launcher=launcher,
+    work_dir, model_wrapper_cfg=wrapper, launcher=launcher,
     env_cfg=dict(dist_cfg=dict(backend='gloo')),
     model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
     custom_hooks=[dict(type='LatentTargetHook', start=1, anchor='previous')],
