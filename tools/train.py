@@ -41,7 +41,9 @@ def main():
     if args.amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
         if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
-            raise SystemExit(f"--amp does not work with the optimizer wrapper {wrapper}")
+            raise SystemExit(
+                f"--amp does not work with the optimizer wrapper {wrapper}"
+            )
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
     if args.resume == "auto":

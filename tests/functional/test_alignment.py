@@ -297,7 +297,9 @@ def test_subcell_refinement_comes_nearer_to_a_subcell_truth():
         subcell: (
             search_latent_targets(heatmaps, points + 1.0, subcell=subcell, **SEARCH)[0]
             - points
-        ).norm(dim=-1).mean()
+        )
+        .norm(dim=-1)
+        .mean()
         for subcell in ("none", "parabola")
     }
     assert errors["parabola"] < 0.35 * errors["none"]
@@ -318,7 +320,9 @@ def test_subcell_refinement_comes_nearer_to_a_subcell_truth():
     ],
 )
 def test_bad_arguments_are_named(change, message):
-    arguments = dict(SEARCH, heatmaps=torch.rand(1, 2, 8, 8), observed=torch.rand(1, 2, 2))
+    arguments = dict(
+        SEARCH, heatmaps=torch.rand(1, 2, 8, 8), observed=torch.rand(1, 2, 2)
+    )
     arguments.update(change)
     with pytest.raises(ValueError, match=message):
         search_latent_targets(**arguments)

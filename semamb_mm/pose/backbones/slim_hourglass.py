@@ -44,7 +44,11 @@ class SlimHourglassNet(HourglassNet):
         self.stem = nn.Sequential(
             ConvModule(3, width // 2, 7, padding=3, stride=2, norm_cfg=norm_cfg),
             ResLayer(
-                BasicBlock, 1, width // 2, width, stride=stem_stride // 2,
+                BasicBlock,
+                1,
+                width // 2,
+                width,
+                stride=stem_stride // 2,
                 norm_cfg=norm_cfg,
             ),
         )

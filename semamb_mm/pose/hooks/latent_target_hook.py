@@ -119,9 +119,7 @@ class LatentTargetHook(Hook):
         self.store.clock = (seed, runner.epoch)
 
         transforms = [t for d in _leaves(dataset) for t in _transforms(d.pipeline)]
-        transforms += [
-            t for w in _wrappers(dataset) for t in _transforms(w.pipeline)
-        ]
+        transforms += [t for w in _wrappers(dataset) for t in _transforms(w.pipeline)]
         loaders = [t for t in transforms if isinstance(t, LoadLatentTargets)]
         if not loaders:
             raise ValueError(
@@ -335,7 +333,9 @@ def _head(runner: Runner):
 
 
 def _concatenate(parts: list[LatentSearch]) -> LatentSearch:
-    return LatentSearch(*(torch.cat(p) for p in zip(*(vars(f).values() for f in parts))))
+    return LatentSearch(
+        *(torch.cat(p) for p in zip(*(vars(f).values() for f in parts)))
+    )
 
 
 def _face_size(annotations, visible):

@@ -158,9 +158,7 @@ def test_checkpoint_tests_without_the_train_data(make_runner, tmp_path):
 def test_iteration_based_loops(make_runner, num_workers):
     runner = make_runner(
         custom_hooks=hooks(start=2, by_epoch=False),
-        train_cfg=dict(
-            _delete_=True, by_epoch=False, max_iters=6, val_interval=99
-        ),
+        train_cfg=dict(_delete_=True, by_epoch=False, max_iters=6, val_interval=99),
         train_dataloader=dict(
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
@@ -199,9 +197,7 @@ def test_unannotated_landmarks_are_never_searched(make_runner):
                 info["keypoints_visible"][0, ::2] = 0
             return data_list
 
-    runner = make_runner(
-        train_dataloader=dict(dataset=dict(type="HalfAnnotatedFaces"))
-    )
+    runner = make_runner(train_dataloader=dict(dataset=dict(type="HalfAnnotatedFaces")))
     runner.train()
     store = hook_of(runner).store
     moved = (store.targets != store.annotations).any(-1).any(0)

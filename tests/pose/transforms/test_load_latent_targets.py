@@ -28,7 +28,9 @@ def make_dataset(*augmentation, use_udp=False, codec=None, num_samples=4):
                 dict(type="GetBBoxCenterScale"),
                 *augmentation,
                 dict(
-                    type="TopdownAffine", input_size=codec["input_size"], use_udp=use_udp
+                    type="TopdownAffine",
+                    input_size=codec["input_size"],
+                    use_udp=use_udp,
                 ),
                 dict(type="GenerateTarget", encoder=codec),
                 dict(type="PackPoseInputs"),
