@@ -25,7 +25,7 @@ def parse_args():
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",
-        help="scale the learning rate by batch size, as the config's auto_scale_lr says",
+        help="scale the learning rate with the batch size, by auto_scale_lr",
     )
     add_common_arguments(parser)
     return parser.parse_args()

@@ -86,8 +86,10 @@ def main():
     print(as_table(summary, truth is not None))
     write_text(out_dir / "summary.json", json.dumps(summary, indent=2) + "\n")
     write_moves(out_dir / "moves.csv", store, rows, unit)
+    moves = (targets - annotations) / unit[:, None, None] * 100
+    moves[~store.visible[rows].numpy()] = np.nan
     plot_moves(
-        (targets - annotations) / unit[:, None, None] * 100,
+        moves,
         out_dir / "moves.png",
         "% of the inter-ocular distance",
         mean_shape=mean_face(annotations),
@@ -176,8 +178,8 @@ def write_moves(path, store, rows, unit):
     with open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
-            "sample landmark annotation_x annotation_y target_x target_y "
-            "move_px move_percent energy".split()
+            ["sample", "landmark", "annotation_x", "annotation_y"]
+            + ["target_x", "target_y", "move_px", "move_percent", "energy"]
         )
         for row, size in zip(rows, unit):
             for k in range(store.num_keypoints):

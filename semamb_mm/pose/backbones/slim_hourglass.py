@@ -24,7 +24,9 @@ class SlimHourglassNet(HourglassNet):
         stem_stride (int): 2 or 4. Defaults to 2.
         channels_last (bool): Keep weights and activations in PyTorch's
             channels-last layout, in which narrow convolutions train about
-            twice as fast on a CPU; the numbers stay the same. Defaults to
+            twice as fast on a CPU; the numbers stay the same. Has no effect
+            if any layer has fewer than 16 channels: there oneDNN's backward
+            pass corrupts memory (torch 2.11, several threads). Defaults to
             ``True``.
         **kwargs: The rest of HourglassNet's arguments.
     """
@@ -56,8 +58,11 @@ class SlimHourglassNet(HourglassNet):
             # MMPose builds the layers between stacks for a single stack too;
             # parameters without a gradient stop distributed training.
             self.inters = nn.Identity()
+        narrowest = min(width // 2, *stage_channels)
         self.memory_format = (
-            torch.channels_last if channels_last else torch.contiguous_format
+            torch.channels_last
+            if channels_last and narrowest >= 16
+            else torch.contiguous_format
         )
         self.to(memory_format=self.memory_format)
 

@@ -19,14 +19,28 @@ def test_shapes(stride, side):
 
 
 def test_memory_layout_does_not_change_the_numbers():
+    wide = dict(KWARGS, stage_channels=(32, 32, 32), feat_channel=16)
     torch.manual_seed(0)
-    last = SlimHourglassNet(channels_last=True, **KWARGS)
-    first = SlimHourglassNet(channels_last=False, **KWARGS)
+    last = SlimHourglassNet(channels_last=True, **wide)
+    first = SlimHourglassNet(channels_last=False, **wide)
     last.eval(), first.eval()
     first.load_state_dict(last.state_dict())
     images = torch.rand(2, 3, 32, 32)
     for a, b in zip(last(images), first(images)):
+        assert a.is_contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_channels_last_is_left_alone_where_onednn_fails():
+    """Backward of a strided 1 x 1 convolution below 16 channels: heap corruption."""
+    net = SlimHourglassNet(channels_last=True, **KWARGS)
+    assert net.memory_format == torch.contiguous_format
+
+
+def test_single_stack_has_no_parameter_without_a_gradient():
+    net = SlimHourglassNet(**dict(KWARGS, num_stacks=1))
+    net(torch.rand(2, 3, 64, 64))[0].sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
 
 
 def test_bad_stride_is_named():

@@ -2,14 +2,16 @@ import numpy as np
 import pytest
 import torch
 from mmpose.registry import MODELS
-from mmpose.structures import PoseDataSample
-from mmengine.structures import InstanceData, PixelData
 
 from semamb_mm.functional import search_latent_targets
 
 from ..conftest import CODEC
-from ..transforms.test_load_latent_targets import BOX, FLIPS, attach_moved_store
-from ..transforms.test_load_latent_targets import make_dataset
+from ..transforms.test_load_latent_targets import (
+    BOX,
+    FLIPS,
+    attach_moved_store,
+    make_dataset,
+)
 
 
 def build(head_type="SemanticAlignmentHead", **changes):
