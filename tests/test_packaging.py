@@ -51,7 +51,7 @@ def test_wheel_holds_configs_tools_and_model_index(checkout, tmp_path):
 
 def test_editable_install_links_them(checkout, tmp_path):
     prefix = tmp_path / "site"
-    pip("install", "--no-deps", "--no-build-isolation", "--prefix", str(prefix), "-e",
+    pip("install", "--no-deps", "--no-build-isolation", "--ignore-installed", "--prefix", str(prefix), "-e",
         ".", cwd=checkout)  # fmt: skip
     folder = checkout / "semamb_mm" / ".mim"
     assert sorted(os.listdir(folder)) == ["configs", "model-index.yml", "tools"]
