@@ -51,8 +51,8 @@ def test_wheel_holds_configs_tools_and_model_index(checkout, tmp_path):
 
 def test_editable_install_links_them(checkout, tmp_path):
     prefix = tmp_path / "site"
-    pip("install", "--no-deps", "--no-build-isolation", "--ignore-installed", "--prefix", str(prefix), "-e",
-        ".", cwd=checkout)  # fmt: skip
+    options = ["--no-deps", "--no-build-isolation", "--ignore-installed"]
+    pip("install", *options, "--prefix", str(prefix), "-e", ".", cwd=checkout)
     folder = checkout / "semamb_mm" / ".mim"
     assert sorted(os.listdir(folder)) == ["configs", "model-index.yml", "tools"]
     assert (folder / "tools" / "train.py").samefile(checkout / "tools" / "train.py")

@@ -7,7 +7,11 @@ env_cfg = dict(mp_cfg=dict(opencv_num_threads=1))
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(
-        interval=1, max_keep_ckpts=2, save_best='NME/inter_ocular', rule='less'))
+        interval=1,
+        max_keep_ckpts=2,
+        save_best='NME/inter_ocular',
+        rule='less',
+        backend_args=dict(backend='atomic_local')))
 visualizer = dict(
     vis_backends=[
         dict(type='LocalVisBackend'),

@@ -11,6 +11,8 @@ except ImportError as error:
         f"({error}). Install mmpose, or use semamb_mm.pretrain alone."
     ) from error
 
+import semamb_mm.fileio  # noqa: F401
+
 from .backbones import *  # noqa: F401,F403
 from .datasets import *  # noqa: F401,F403
 from .heads import *  # noqa: F401,F403
