@@ -133,6 +133,16 @@ def test_half_precision_heatmaps_are_computed_in_float32(dtype):
     torch.testing.assert_close(found, chi_square_map(half.float(), centers, **kwargs))
 
 
+def test_autocast_does_not_touch_the_search():
+    heatmaps = heatmaps_at(torch.tensor([[[9.0, 12.0], [14.2, 8.7]]])).float()
+    observed = torch.tensor([[[10.0, 11.0], [13.0, 10.0]]])
+    kwargs = dict(SEARCH, subcell="mean")
+    outside = search_latent_targets(heatmaps, observed, **kwargs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = search_latent_targets(heatmaps, observed, **kwargs)
+    assert torch.equal(inside[0], outside[0]) and torch.equal(inside[1], outside[1])
+
+
 def test_narrow_gaussian_does_not_overflow_and_absurd_one_is_refused():
     heatmaps = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
     centers = torch.tensor([[[12, 12]]])

@@ -99,6 +99,12 @@ class LatentTargetHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Make the store, hand it to the transforms, restore its state."""
         head = _head(runner)
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        if self.by_epoch and not by_epoch:
+            raise ValueError(
+                "LatentTargetHook(by_epoch=True) never starts in an iteration-based "
+                "train loop: give start and interval in iterations and by_epoch=False"
+            )
         dataset = runner.train_dataloader.dataset
         self.store = build_store(dataset)
         bad = [

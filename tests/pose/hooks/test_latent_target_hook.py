@@ -173,6 +173,13 @@ def test_iteration_based_loops(make_runner, num_workers):
     assert (store.targets != store.annotations).any()
 
 
+def test_epochs_in_an_iteration_based_loop_are_refused(make_runner):
+    loop = dict(_delete_=True, by_epoch=False, max_iters=2, val_interval=99)
+    runner = make_runner(custom_hooks=hooks(start=1), train_cfg=loop)
+    with pytest.raises(ValueError, match="by_epoch=False"):
+        runner.train()
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_gradient_accumulation_and_mixed_precision(make_runner, monkeypatch, dtype):
     wrapper = dict(type="OptimWrapper", accumulative_counts=2)
