@@ -36,7 +36,7 @@ echo "2/3  testing on other faces, against their true landmarks"
 $python tools/test.py $config "$checkpoint" --work-dir "$out/test" \
     --out "$out/metrics.json" >"$out/test.log" 2>&1 ||
     { tail -n 20 "$out/test.log" >&2; exit 1; }
-grep -A 3 'FaceNME over' "$out/test.log" | tail -n 3
+grep -A 3 'FaceNME of' "$out/test.log" | sed 's/.*INFO - /     /'
 
 echo "3/3  what became of the annotations"
 $python tools/analysis/inspect_targets.py $config "$checkpoint" \
