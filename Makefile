@@ -1,5 +1,5 @@
-# One command each; see README.md.
-PYTHON ?= python3
+# One command each; see README.md. PYTHON=python3.11 chooses the interpreter of
+# a new .venv.
 export PYTHON
 RUN = .venv/bin/python
 

@@ -3,7 +3,9 @@
 ``mim train semamb_mm CONFIG`` reads ``semamb_mm/.mim/{configs,tools,
 model-index.yml}``. A wheel gets copies; an editable install gets links in the
 checkout. OpenMMLab's own setup files look for 'develop' in ``sys.argv``, which
-modern setuptools never passes; the commands below do not depend on it.
+modern setuptools (``editable_wheel``) never passes; here the commands themselves
+do it: ``build_py`` for wheels and modern editable installs, ``develop`` for
+setuptools below 64.
 """
 
 import os
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.develop import develop
 
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ("configs", "tools", "model-index.yml")
@@ -42,6 +45,14 @@ def place(source: Path, target: Path, link: bool) -> None:
         shutil.copy2(source, target)
 
 
+def place_mim_parts(package: Path, link: bool) -> None:
+    """Fill ``package/.mim``."""
+    folder = package / ".mim"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in MIM_PARTS:
+        place(ROOT / part, folder / part, link)
+
+
 class BuildWithMim(build_py):
     """Adds ``.mim`` to the built package, or to the checkout if editable."""
 
@@ -49,10 +60,15 @@ class BuildWithMim(build_py):
         super().run()
         editable = getattr(self, "editable_mode", False)
         base = ROOT if editable else Path(self.build_lib)
-        folder = base / "semamb_mm" / ".mim"
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in MIM_PARTS:
-            place(ROOT / part, folder / part, link=editable)
+        place_mim_parts(base / "semamb_mm", link=editable)
+
+
+class DevelopWithMim(develop):
+    """Adds ``.mim`` to the checkout, with setuptools below 64."""
+
+    def run(self) -> None:
+        super().run()
+        place_mim_parts(ROOT / "semamb_mm", link=True)
 
 
 setup(
@@ -71,6 +87,6 @@ setup(
         pose=["mmpose>=1.3.2", "mmcv>=2.1.0"],
         pretrain=["mmpretrain>=1.2.0", "mmcv>=2.1.0"],
     ),
-    cmdclass=dict(build_py=BuildWithMim),
+    cmdclass=dict(build_py=BuildWithMim, develop=DevelopWithMim),
     zip_safe=False,
 )

@@ -5,8 +5,13 @@ from __future__ import annotations
 import warnings
 from importlib import metadata
 
-# First version of each package that this project has not been run with.
-_UNTESTED = dict(mmengine="0.11", mmcv="2.2", mmpose="1.4", mmpretrain="1.3")
+# The versions that this project has been run with: from, and below.
+_TESTED = dict(
+    mmengine=("0.10.7", "0.11"),
+    mmcv=("2.1.0", "2.2"),
+    mmpose=("1.3.2", "1.4"),
+    mmpretrain=("1.2.0", "1.3"),
+)
 _STATISTICS = ("mean", "max", "min", "current", "data")
 
 
@@ -50,16 +55,17 @@ def register_safe_globals() -> None:
 
 
 def warn_of_untested_versions() -> None:
-    """Warn, once, of packages newer than the tested ones; never refuse them."""
-    for package, limit in _UNTESTED.items():
+    """Warn of packages outside the tested versions; never refuse them."""
+    for package, (first, limit) in _TESTED.items():
         try:
             version = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-        if _release(version) >= _release(limit):
+        # A half-removed package may have no version.
+        if version and not _release(first) <= _release(version) < _release(limit):
             warnings.warn(
-                f"semamb_mm has been tested with {package} < {limit}; {version} is "
-                "installed and may behave differently",
+                f"semamb_mm has been tested with {package} >= {first}, < {limit}; "
+                f"{version} is installed and may behave differently",
                 stacklevel=3,
             )
 

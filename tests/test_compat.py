@@ -2,11 +2,16 @@
 
 import io
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
 
 import semamb_mm
 from semamb_mm import compat
@@ -29,6 +34,76 @@ def test_history_buffers_and_numpy_load_safely():
     assert loaded["scalar"] == 2.5 and loaded["array"].tolist() == [0, 1, 2]
 
 
+class Numbers(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return torch.tensor([float(index)])
+
+
+class Line(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, values, mode="tensor"):
+        return dict(loss=self.layer(torch.stack(list(values))).square().mean())
+
+
+def run_epochs(work_dir, max_epochs, name, **kwargs):
+    runner = Runner(
+        model=Line(),
+        work_dir=str(work_dir),
+        train_dataloader=dict(
+            batch_size=2,
+            dataset=Numbers(),
+            sampler=dict(type="DefaultSampler", shuffle=True),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.01, momentum=0.9)),
+        default_hooks=dict(logger=dict(type="LoggerHook", interval=1)),
+        default_scope="mmengine",
+        experiment_name=name,
+        **kwargs,
+    )
+    runner.train()
+    return runner
+
+
+@pytest.fixture
+def allowed_nothing():
+    """Forgets every allowed class for a while, as before semamb_mm's import."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    yield
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(before)
+
+
+def test_stock_runner_resumes_only_with_the_mend(tmp_path, allowed_nothing):
+    run_epochs(tmp_path, 2, "first")
+    with pytest.raises(pickle.UnpicklingError):
+        run_epochs(tmp_path, 3, "stock", resume=True)
+    compat.register_safe_globals()
+    resumed = run_epochs(tmp_path, 3, "mended", resume=True)
+    assert resumed.epoch == 3 and resumed.iter == 6
+    # The log history came along: six losses, not the last epoch's two.
+    assert len(resumed.message_hub.get_scalar("train/loss").data[0]) == 6
+
+
+def test_import_is_light():
+    code = (
+        "import sys, semamb_mm; "
+        "print([n for n in ('mmcv', 'mmdet', 'mmpose', 'mmpretrain', 'torchvision') "
+        "if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 class Attribute:
     """Pickles as ``getattr(owner, name)``."""
 
@@ -47,10 +122,22 @@ def test_no_other_attribute_can_be_reached(target):
         torch.load(saved(dict(x=Attribute(*target))), weights_only=True)
 
 
-def test_newer_versions_are_warned_of_not_refused(monkeypatch):
-    monkeypatch.setattr(compat.metadata, "version", lambda package: "99.1rc2")
-    with pytest.warns(UserWarning, match="mmpose < 1.4; 99.1rc2"):
+@pytest.mark.parametrize("version", ["99.1rc2", "0.1"])
+def test_other_versions_are_warned_of_not_refused(monkeypatch, version):
+    monkeypatch.setattr(compat.metadata, "version", lambda package: version)
+    with pytest.warns(UserWarning, match=f"mmpose >= 1.3.2, < 1.4; {version}"):
         compat.warn_of_untested_versions()
+
+
+@pytest.mark.parametrize("version", ["1.3.2", None])
+def test_tested_and_unknown_versions_are_not_warned_of(monkeypatch, recwarn, version):
+    monkeypatch.setattr(compat, "_TESTED", dict(mmpose=("1.3.2", "1.4")))
+    monkeypatch.setattr(compat.metadata, "version", lambda package: version)
+    compat.warn_of_untested_versions()
+    assert not recwarn.list
+
+
+def test_release_numbers():
     assert compat._release("1.3.2rc1") == (1, 3, 2)
     assert compat._release("2.1.0+cu118") == (2, 1, 0)
 

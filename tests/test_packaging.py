@@ -59,46 +59,133 @@ def test_editable_install_links_them(checkout, tmp_path):
     assert (folder / "configs").resolve() == (checkout / "configs").resolve()
 
 
-def run_install(checkout, **environment):
-    shutil.copytree(ROOT / "requirements", checkout / "requirements")
-    env = dict(os.environ, **environment)
-    return subprocess.run(
-        ["bash", "requirements/install.sh"],
-        cwd=checkout, env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def fake_python(folder, body=":"):
+    """A Python whose venv holds a copy of itself and whose pip notes its calls.
 
-
-def fake_python(folder, body):
+    ``body`` is shell that runs first and may exit; ``$*`` are the arguments.
+    """
     path = folder / "fake-python"
-    path.write_text(f"#!/bin/sh\n{body}\n")
+    lines = [
+        "#!/bin/sh",
+        body,
+        'case "$*" in',
+        '"-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;',
+        '"-m pip"*) echo "$*" >> pip-calls;;',
+        "*version_info*) echo 3.11;;",
+        "esac",
+    ]
+    path.write_text("\n".join(lines) + "\n")
     path.chmod(0o755)
     return str(path)
 
 
-def test_missing_interpreter_is_named(checkout):
-    done = run_install(checkout, PYTHON="python-that-is-not-there")
+@pytest.fixture
+def install(checkout):
+    """Runs the install script in the copy."""
+    shutil.copytree(ROOT / "requirements", checkout / "requirements")
+
+    def run(python, **environment):
+        return subprocess.run(
+            ["bash", "requirements/install.sh"],
+            cwd=checkout,
+            env=dict(os.environ, PYTHON=python, **environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def pip_calls(checkout):
+    calls = checkout / "pip-calls"
+    lines = calls.read_text().splitlines() if calls.exists() else []
+    calls.unlink(missing_ok=True)
+    return lines
+
+
+def test_missing_interpreter_is_named(install):
+    done = install("python-that-is-not-there")
     assert done.returncode == 1
     assert "no 'python-that-is-not-there'" in done.stderr and "mend:" in done.stderr
 
 
-def test_unsupported_interpreter_is_named(checkout, tmp_path):
-    python = fake_python(
-        tmp_path, 'case "$1" in --version) echo Python 3.8.1;; *) exit 1;; esac'
+def test_unsupported_interpreter_is_named(install, tmp_path):
+    done = install(
+        fake_python(
+            tmp_path,
+            'case "$1 $2" in --version*) echo Python 3.8.1; exit;; '
+            '*"(3, 10)"*) exit 1;; esac',
+        )
     )
-    done = run_install(checkout, PYTHON=python)
     assert done.returncode == 1
     assert "Python 3.8.1 is not supported" in done.stderr
 
 
-def test_failed_step_says_which_why_and_what_to_do(checkout, tmp_path):
+def test_missing_compiler_is_named_before_anything_is_downloaded(
+    install, checkout, tmp_path
+):
+    done = install(fake_python(tmp_path), CXX="no-such-compiler")
+    assert done.returncode == 1
+    assert "no C++ compiler" in done.stderr and "apt-get install g++" in done.stderr
+    assert pip_calls(checkout) == [] and not (checkout / ".venv").exists()
+
+
+def test_failed_step_says_which_why_and_what_to_do(install, tmp_path):
     """A venv whose pip finds no package, as without a network."""
     python = fake_python(
         tmp_path,
-        'case "$2" in venv) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; '
-        "pip) echo ERROR: no matching distribution >&2; exit 1;; esac",
+        'case "$*" in "-m pip"*) echo requires chumpy >&2; '
+        "echo ERROR: no matching distribution >&2; exit 1;; esac",
     )
-    done = run_install(checkout, PYTHON=python)
+    done = install(python)
     assert done.returncode == 1
     assert "step 2, PyTorch" in done.stderr
-    assert "no matching distribution" in done.stderr
+    assert "no matching distribution" in done.stderr and "chumpy" not in done.stderr
     assert "check the network" in done.stderr
+    again = install(python)
+    assert "[1/10]" not in again.stdout and "[2/10]" in again.stdout
+
+
+def test_second_install_does_nothing_until_requirements_change(
+    install, checkout, tmp_path
+):
+    python = fake_python(tmp_path)
+    first = install(python)
+    assert first.returncode == 0, first.stderr
+    assert "[10/10]" in first.stdout and len(pip_calls(checkout)) == 8
+    again = install(python)
+    assert again.returncode == 0 and again.stdout == ""
+    assert pip_calls(checkout) == []
+    with open(checkout / "requirements" / "4-mmcv.txt", "a") as file:
+        file.write("# changed\n")
+    changed = install(python)
+    assert changed.stdout.startswith("[5/10]") and len(pip_calls(checkout)) == 5
+
+
+def test_mmcv_of_another_torch_is_compiled_anew(install, checkout, tmp_path):
+    done = install(
+        fake_python(
+            tmp_path,
+            'case "$*" in *"-c import mmcv.ops") '
+            "grep -q -e --force-reinstall pip-calls; exit;; esac",
+        )
+    )
+    assert done.returncode == 0, done.stderr
+    (rebuilt,) = [c for c in pip_calls(checkout) if "--force-reinstall" in c]
+    assert "--no-binary mmcv" in rebuilt and "--no-cache-dir" in rebuilt
+
+
+def test_another_interpreter_does_not_spoil_the_environment(
+    install, checkout, tmp_path
+):
+    assert install(fake_python(tmp_path)).returncode == 0
+    pip_calls(checkout)
+    (tmp_path / "other").mkdir()
+    other = fake_python(
+        tmp_path / "other", 'case "$*" in *%d.%d*) echo 3.12; exit;; esac'
+    )
+    done = install(other)
+    assert done.returncode == 1 and ".venv has Python 3.11" in done.stderr
+    assert "make clean" in done.stderr and pip_calls(checkout) == []
+    assert install("").returncode == 0  # without PYTHON, .venv stays

@@ -36,7 +36,12 @@ class SaveMetrics(Hook):
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(f".unfinished-{self.path.name}")
-        dump({k: float(v) for k, v in metrics.items()}, str(temporary))
+        # Plain numbers and lists, whatever arrays the metrics came as.
+        plain = {
+            name: value.tolist() if hasattr(value, "tolist") else value
+            for name, value in metrics.items()
+        }
+        dump(plain, str(temporary))
         os.replace(temporary, self.path)
 
 
@@ -57,6 +62,12 @@ def main():
                 "--badcase needs MMPose's BadCaseAnalysisHook in default_hooks"
             )
         hook.update(enable=True, show=args.show, interval=args.interval)
+        if args.show:
+            hook.wait_time = args.wait_time
+            # As in MMPose: the window is for the bad cases alone.
+            cfg.default_hooks.visualization.update(
+                enable=args.show_dir is not None, show=False
+            )
         if hook.get("metric_type", "loss") == "loss":
             hook.setdefault("metric", cfg.model.head.loss)
         else:

@@ -40,10 +40,10 @@ def main():
         cfg.get("default_hooks", {}).get("checkpoint", {}).pop("save_best", None)
     if args.amp:
         wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
-        if wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
-            raise SystemExit(
-                f"--amp does not work with the optimizer wrapper {wrapper}"
-            )
+        # Lazy configs hold the class itself.
+        name = getattr(wrapper, "__name__", wrapper)
+        if name not in ("OptimWrapper", "AmpOptimWrapper"):
+            raise SystemExit(f"--amp does not work with the optimizer wrapper {name}")
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
     if args.resume == "auto":
