@@ -39,7 +39,7 @@ class Numbers(Dataset):
         return 4
 
     def __getitem__(self, index):
-        return torch.tensor([float(index)])
+        return dict(values=torch.tensor([float(index)]))
 
 
 class Line(BaseModel):
@@ -48,7 +48,7 @@ class Line(BaseModel):
         self.layer = torch.nn.Linear(1, 1)
 
     def forward(self, values, mode="tensor"):
-        return dict(loss=self.layer(torch.stack(list(values))).square().mean())
+        return dict(loss=self.layer(torch.stack(values)).square().mean())
 
 
 def run_epochs(work_dir, max_epochs, name, **kwargs):
@@ -124,6 +124,7 @@ def test_no_other_attribute_can_be_reached(target):
 
 @pytest.mark.parametrize("version", ["99.1rc2", "0.1"])
 def test_other_versions_are_warned_of_not_refused(monkeypatch, version):
+    monkeypatch.setattr(compat, "_TESTED", dict(mmpose=("1.3.2", "1.4")))
     monkeypatch.setattr(compat.metadata, "version", lambda package: version)
     with pytest.warns(UserWarning, match=f"mmpose >= 1.3.2, < 1.4; {version}"):
         compat.warn_of_untested_versions()

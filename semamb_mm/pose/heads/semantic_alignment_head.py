@@ -159,7 +159,9 @@ class SemanticAlignmentHead(CPMHead):
         """
         if self.num_stages == 1:
             feats = feats[-1:]
-        heatmaps = super().forward(feats)
+        # Mixed precision ends here: CPMHead's accuracy takes its heatmaps to
+        # numpy, which has no bfloat16.
+        heatmaps = [heatmap.float() for heatmap in super().forward(feats)]
         if self.training and self.searching:
             self._heatmaps = heatmaps[-1].detach()
         return heatmaps
