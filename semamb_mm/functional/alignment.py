@@ -19,6 +19,9 @@ from torch import Tensor
 # exp() overflows above this in float64, so 1 / E ends there.
 _MAX_EXPONENT = 700.0
 
+# Heatmap cells that chi_square_map works on at once (2 MiB in float64).
+_CELLS_AT_A_TIME = 2**18
+
 SUBCELL_MODES = ("none", "parabola", "mean")
 
 
@@ -105,19 +108,26 @@ def chi_square_map(
     _check_radius("patch_radius", patch_radius)
     _check_sigma(patch_radius, sigma)
 
-    batch, landmarks = heatmaps.shape[:2]
-    crops = _crop(heatmaps, centers, search_radius + patch_radius).double()
-    kwargs = dict(dtype=crops.dtype, device=crops.device)
+    radius = search_radius + patch_radius
+    kwargs = dict(dtype=torch.float64, device=heatmaps.device)
     exponent = _gaussian_exponent(patch_radius, sigma, **kwargs)
     box = _banded(torch.ones_like(exponent), search_radius)
     inverse = _banded(exponent.exp(), search_radius)
     total = exponent.neg().exp().sum() ** 2
-    box_sums = box @ crops @ box.T
-    inverse_sums = inverse @ crops.square() @ inverse.T
-    chi_square = inverse_sums.sub(box_sums, alpha=2).add(total)
+    # Some landmarks at a time, so that the crops of any batch fit in a cache.
+    count = max(1, _CELLS_AT_A_TIME // (2 * radius + 1) ** 2)
+    chunks = []
+    for maps, cells in zip(
+        heatmaps.flatten(0, 1).split(count), centers.flatten(0, 1).split(count)
+    ):
+        crops = _crop(maps, cells, radius).double()
+        box_sums = box @ crops @ box.T
+        squares = crops.square() if crops.requires_grad else crops.square_()
+        inverse_sums = inverse @ squares @ inverse.T
+        chunks.append(inverse_sums.sub_(box_sums, alpha=2).add_(total))
     side = 2 * search_radius + 1
     dtype = torch.promote_types(heatmaps.dtype, torch.float32)
-    return chi_square.view(batch, landmarks, side, side).to(dtype)
+    return torch.cat(chunks).view(*centers.shape[:2], side, side).to(dtype)
 
 
 def search_latent_targets(
@@ -278,7 +288,9 @@ def chi_square_loss(
         used = used & (visible > 0)
     centers = torch.where(used[..., None], centers, 0).double()
     cells = centers.round().clamp(-1e6, 1e6)
-    patches = _crop(heatmaps, cells.long(), patch_radius).double()
+    patches = _crop(
+        heatmaps.flatten(0, 1), cells.long().flatten(0, 1), patch_radius
+    ).double()
     steps = torch.arange(
         -patch_radius, patch_radius + 1, dtype=patches.dtype, device=patches.device
     )
@@ -330,21 +342,23 @@ def _banded(profile: Tensor, search_radius: int) -> Tensor:
     return matrix
 
 
-def _crop(heatmaps: Tensor, centers: Tensor, radius: int) -> Tensor:
-    """Square crops ``(B*K, 2 radius + 1, 2 radius + 1)``, zero outside."""
-    height, width = heatmaps.shape[-2:]
-    steps = torch.arange(-radius, radius + 1, device=heatmaps.device)
-    cells = centers.flatten(0, 1).to(heatmaps.device)[..., None] + steps
+def _crop(maps: Tensor, centers: Tensor, radius: int) -> Tensor:
+    """Square crops ``(N, 2 radius + 1, 2 radius + 1)``, zero outside.
+
+    ``maps (N, H, W)``, ``centers (N, 2)`` integer ``(x, y)``.
+    """
+    height, width = maps.shape[-2:]
+    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    cells = centers.to(maps.device)[..., None] + steps
     columns, rows = cells[:, 0], cells[:, 1]
     column_in = (columns >= 0) & (columns < width)
     row_in = (rows >= 0) & (rows < height)
-    columns = columns.clamp(0, width - 1)
-    rows = rows.clamp(0, height - 1)
-    maps = torch.arange(len(rows), device=heatmaps.device)[:, None]
-    flat = ((maps * height + rows) * width)[:, :, None] + columns[:, None, :]
-    crops = heatmaps.reshape(-1).index_select(0, flat.view(-1)).view(flat.shape)
-    inside = row_in[:, :, None].to(crops) * column_in[:, None, :].to(crops)
-    return crops * inside
+    first = rows.clamp(0, height - 1) * width
+    flat = first[:, :, None] + columns.clamp(0, width - 1)[:, None, :]
+    crops = maps.flatten(1).gather(1, flat.flatten(1)).view(flat.shape)
+    crops *= row_in[:, :, None].to(crops)
+    crops *= column_in[:, None, :].to(crops)
+    return crops
 
 
 def _parabola_offset(energy: Tensor, row: Tensor, column: Tensor, axis: int) -> Tensor:
