@@ -17,12 +17,18 @@ $python tools/train.py $config --work-dir "$out/train" "$@" >"$out/train.log" 2>
 pid=$!
 trap 'kill $pid 2>/dev/null || true' INT TERM EXIT
 while kill -0 $pid 2>/dev/null; do
+    last=${line:-}
     line=$(grep -ao 'Epoch(train) *\[[0-9]*\]\[ *[0-9]*/[0-9]*\].*eta: [0-9:]*' \
         "$out/train.log" | tail -n 1 | sed 's/lr: [^ ]* *//' || true)
-    printf '\r     %-70s' "${line:-starting}"
+    line=${line:-starting}
+    if [ -t 1 ]; then
+        printf '\r     %-70s' "$line"
+    elif [ "${line%%eta*}" != "${last%%eta*}" ]; then
+        echo "     $line"
+    fi
     sleep 2
 done
-printf '\n'
+if [ -t 1 ]; then printf '\n'; fi
 trap - INT TERM EXIT
 if ! wait $pid; then
     tail -n 20 "$out/train.log" >&2

@@ -12,6 +12,7 @@ positions are ``(x, y)`` in heatmap cells; a cell's centre is an integer.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -137,8 +138,8 @@ def search_latent_targets(
     search_radius: int = 8,
     patch_radius: int,
     sigma: float,
-    sigma_prior: float,
-    sigma_likelihood: float,
+    sigma_prior: float | Sequence[float],
+    sigma_likelihood: float | Sequence[float],
     visible: Tensor | None = None,
     subcell: str = "none",
 ) -> tuple[Tensor, Tensor]:
@@ -155,8 +156,10 @@ def search_latent_targets(
         search_radius: ``R``; 8 gives the paper's 17 x 17 neighbourhood.
         patch_radius: ``P`` of :func:`chi_square_map`, in cells.
         sigma: Standard deviation of the ideal patch, in cells.
-        sigma_prior: The paper's sigma_1, in cells.
-        sigma_likelihood: The paper's sigma_2, in units of sqrt(chi-square).
+        sigma_prior: The paper's sigma_1, in cells; one number, or K of them.
+        sigma_likelihood: The paper's sigma_2, in units of sqrt(chi-square);
+            one number, or K of them. The larger, the less a landmark's
+            heatmap is trusted.
         visible: ``(B, K)``; landmarks with 0 keep their observed position
             and get energy 0.
         subcell: ``'none'`` gives the minimising cell (the paper's);
@@ -172,7 +175,8 @@ def search_latent_targets(
         keeps its observed position; its energy is infinite.
 
     Raises:
-        ValueError: On wrong shapes, non-positive sigmas or an unknown mode.
+        ValueError: On wrong shapes, non-positive sigmas, another number of
+            them than landmarks, or an unknown mode.
 
     Example:
         >>> patch = gaussian_patch(8, 2.0)[None, None]
@@ -185,8 +189,9 @@ def search_latent_targets(
     _check_heatmaps(heatmaps, observed)
     if not observed.is_floating_point():
         raise TypeError(f"observed must be floating point, got {observed.dtype}")
-    _check_positive("sigma_prior", sigma_prior)
-    _check_positive("sigma_likelihood", sigma_likelihood)
+    landmarks = heatmaps.shape[1]
+    sigma_prior = _per_landmark("sigma_prior", sigma_prior, landmarks)
+    sigma_likelihood = _per_landmark("sigma_likelihood", sigma_likelihood, landmarks)
     if subcell not in SUBCELL_MODES:
         raise ValueError(f"subcell must be one of {SUBCELL_MODES}, got {subcell!r}")
     if visible is not None and visible.shape != observed.shape[:2]:
@@ -216,8 +221,8 @@ def search_latent_targets(
         offset = (centers - anchors).to(chi_square.dtype)
         squared = (offset[..., None] + steps).square()
         prior = squared[..., 1, :, None] + squared[..., 0, None, :]
-        energy = prior / (2 * sigma_prior**2)
-        energy = energy.add(chi_square, alpha=0.5 / sigma_likelihood**2)
+        energy = prior / (2 * sigma_prior**2).to(prior)
+        energy += chi_square / (2 * sigma_likelihood**2).to(chi_square)
         energy = torch.nan_to_num(energy, nan=math.inf, posinf=math.inf)
 
         side = 2 * search_radius + 1
@@ -411,6 +416,19 @@ def _check_heatmaps(heatmaps: Tensor, points: Tensor) -> None:
 def _check_radius(name: str, value: int) -> None:
     if int(value) != value or value < 0:
         raise ValueError(f"{name} must be a non-negative integer, got {value}")
+
+
+def _per_landmark(name: str, values: float | Sequence[float], landmarks: int) -> Tensor:
+    """Positive float64 values ``(K, 1, 1)``, or ``(1, 1, 1)`` for one number."""
+    values = torch.as_tensor(values, dtype=torch.float64).flatten()
+    if len(values) not in (1, landmarks):
+        raise ValueError(
+            f"{name} must be one number or one for each of the {landmarks} "
+            f"landmarks, got {len(values)}"
+        )
+    for value in values.tolist():
+        _check_positive(name, value)
+    return values[:, None, None]
 
 
 def _check_positive(name: str, value: float) -> None:

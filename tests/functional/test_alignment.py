@@ -259,6 +259,24 @@ def test_search_is_the_minimum_of_prior_and_likelihood():
             assert energies[b, k].item() == pytest.approx(best[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("subcell", ["none", "parabola", "mean"])
+def test_each_landmark_may_have_its_own_sigmas(subcell):
+    generator = torch.Generator().manual_seed(8)
+    heatmaps = torch.rand(2, 3, 16, 16, generator=generator, dtype=torch.float64)
+    observed = torch.rand(2, 3, 2, generator=generator, dtype=torch.float64) * 15
+    kwargs = dict(SEARCH, subcell=subcell)
+    priors, likelihoods = [0.5, 2.0, 8.0], [4.0, 1.0, 0.5]
+    kwargs.update(sigma_prior=priors, sigma_likelihood=likelihoods)
+    together = search_latent_targets(heatmaps, observed, **kwargs)
+    for k in range(3):
+        kwargs.update(sigma_prior=priors[k], sigma_likelihood=likelihoods[k])
+        alone = search_latent_targets(
+            heatmaps[:, k : k + 1], observed[:, k : k + 1], **kwargs
+        )
+        for a, b in zip(together, alone):
+            torch.testing.assert_close(a[:, k : k + 1], b)
+
+
 def test_posterior_mean_by_hand():
     generator = torch.Generator().manual_seed(6)
     heatmaps = torch.rand(1, 1, 9, 9, generator=generator, dtype=torch.float64)
@@ -323,6 +341,8 @@ def test_subcell_refinement_comes_nearer_to_a_subcell_truth():
         (dict(sigma=0.0), "sigma must be positive"),
         (dict(sigma_prior=-1.0), "sigma_prior"),
         (dict(sigma_likelihood=float("nan")), "sigma_likelihood"),
+        (dict(sigma_likelihood=[1.0, 0.0]), "sigma_likelihood must be positive"),
+        (dict(sigma_prior=[1.0, 2.0, 3.0]), "each of the 2 landmarks, got 3"),
         (dict(patch_radius=1.5), "patch_radius"),
         (dict(search_radius=-1), "search_radius"),
         (dict(subcell="cubic"), "subcell"),

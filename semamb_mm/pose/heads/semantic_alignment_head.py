@@ -62,7 +62,8 @@ class SemanticAlignmentHead(CPMHead):
             ``dict(kernel_size=1)``.
         search (dict, optional): ``search_radius``, ``patch_radius``,
             ``sigma``, ``sigma_prior``, ``sigma_likelihood`` and ``subcell``
-            of the search, in heatmap cells. ``sigma`` defaults to the
+            of the search, in heatmap cells (the prior's and the likelihood's
+            sigma: one number, or one a landmark). ``sigma`` defaults to the
             decoder's, ``patch_radius`` to the whole cells in ``sigma``, the
             rest to :attr:`DEFAULT_SEARCH`.
         decoder (dict): A heatmap codec with ``scale_factor`` (``MSRAHeatmap``
@@ -72,7 +73,7 @@ class SemanticAlignmentHead(CPMHead):
 
     Raises:
         ValueError: If the decoder is missing or is not a heatmap codec, or
-            ``search`` has an unknown key.
+            ``search`` has an unknown key or a wrong value.
     """
 
     DEFAULT_SEARCH = dict(
@@ -143,6 +144,12 @@ class SemanticAlignmentHead(CPMHead):
             self.search["sigma"] = float(np.mean(self.decoder.sigma))
         if self.search["patch_radius"] is None:
             self.search["patch_radius"] = max(1, int(self.search["sigma"]))
+        # A wrong option is an error now, not at the epoch the search starts.
+        search_latent_targets(
+            torch.zeros(1, out_channels, 1, 1),
+            torch.zeros(1, out_channels, 2),
+            **self.search,
+        )
         # Set by LatentTargetHook.
         self.searching = False
         self.anchor = "previous"
