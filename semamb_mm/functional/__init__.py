@@ -3,6 +3,7 @@
 from .alignment import (
     chi_square_loss,
     chi_square_map,
+    curve_tangents,
     gaussian_patch,
     pearson_chi_square,
     search_latent_targets,
@@ -11,6 +12,7 @@ from .alignment import (
 __all__ = [
     "chi_square_loss",
     "chi_square_map",
+    "curve_tangents",
     "gaussian_patch",
     "pearson_chi_square",
     "search_latent_targets",

@@ -142,6 +142,8 @@ def search_latent_targets(
     sigma_likelihood: float | Sequence[float],
     visible: Tensor | None = None,
     subcell: str = "none",
+    tangents: Tensor | None = None,
+    sigma_normal: float | Sequence[float] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The paper's search step: where is the real landmark near the observed?
 
@@ -167,6 +169,13 @@ def search_latent_targets(
             through its neighbours on each axis; ``'mean'`` gives the mean of
             the posterior ``exp(-energy)`` over the neighbourhood, which is
             the least-squares estimate under the paper's own model.
+        tangents: ``(B, K, 2)`` unit vectors along the curve that a landmark
+            lies on, see :func:`curve_tangents`. With them ``sigma_prior``
+            holds along the curve and ``sigma_normal`` across it (ours, not
+            the paper's); a landmark whose tangent is zero keeps the paper's
+            prior.
+        sigma_normal: The prior's standard deviation across the curve, in
+            cells; one number, or K of them. Given with ``tangents`` only.
 
     Returns:
         ``targets (B, K, 2)`` float ``(x, y)`` cells of ``observed``'s dtype,
@@ -192,6 +201,15 @@ def search_latent_targets(
     landmarks = heatmaps.shape[1]
     sigma_prior = _per_landmark("sigma_prior", sigma_prior, landmarks)
     sigma_likelihood = _per_landmark("sigma_likelihood", sigma_likelihood, landmarks)
+    if (tangents is None) != (sigma_normal is None):
+        raise ValueError("tangents and sigma_normal go together: give both or none")
+    if tangents is not None:
+        sigma_normal = _per_landmark("sigma_normal", sigma_normal, landmarks)
+        if tangents.shape != observed.shape:
+            raise ValueError(
+                f"tangents must have shape {tuple(observed.shape)}, "
+                f"got {tuple(tangents.shape)}"
+            )
     if subcell not in SUBCELL_MODES:
         raise ValueError(f"subcell must be one of {SUBCELL_MODES}, got {subcell!r}")
     if visible is not None and visible.shape != observed.shape[:2]:
@@ -217,11 +235,18 @@ def search_latent_targets(
             device=chi_square.device,
             dtype=chi_square.dtype,
         )
-        # (B, K, 2R + 1): squared distance of the candidates on each axis.
+        # (B, K, 2, 2R + 1): distance of the candidates on each axis.
         offset = (centers - anchors).to(chi_square.dtype)
-        squared = (offset[..., None] + steps).square()
-        prior = squared[..., 1, :, None] + squared[..., 0, None, :]
-        energy = prior / (2 * sigma_prior**2).to(prior)
+        distance = offset[..., None] + steps
+        squared = distance.square()
+        squared = squared[..., 1, :, None] + squared[..., 0, None, :]
+        energy = squared / (2 * sigma_prior**2).to(squared)
+        if tangents is not None:
+            t = tangents.to(distance)[..., None]
+            across = distance * torch.stack((-t[..., 1, :], t[..., 0, :]), dim=-2)
+            across = across[..., 0, None, :].add(across[..., 1, :, None]).square()
+            excess = 0.5 / sigma_normal**2 - 0.5 / sigma_prior**2
+            energy += across * excess.to(across)
         energy += chi_square / (2 * sigma_likelihood**2).to(chi_square)
         energy = torch.nan_to_num(energy, nan=math.inf, posinf=math.inf)
 
@@ -249,6 +274,60 @@ def search_latent_targets(
             lowest = torch.where(hidden, 0, lowest)
         targets = torch.where(keep[..., None], observed, targets)
     return targets, lowest
+
+
+def curve_tangents(
+    points: Tensor,
+    curves: Sequence[Sequence[int]],
+    visible: Tensor | None = None,
+) -> Tensor:
+    """Directions of the curves that landmarks lie on, by central differences.
+
+    A landmark's tangent joins its two neighbours on its curve; at a curve's
+    end, or next to a landmark that is not visible, it joins the landmark
+    itself and the one neighbour left.
+
+    Args:
+        points: ``(B, K, 2)`` float ``(x, y)``.
+        curves: Landmark indices of each open curve, in order. A landmark is
+            on one curve at most.
+        visible: ``(B, K)``; points with 0 are not looked at.
+
+    Returns:
+        ``(B, K, 2)`` unit vectors; zero for landmarks that are on no curve,
+        not visible, or whose neighbours all are not visible or coincide.
+
+    Raises:
+        ValueError: If an index is out of range or on two curves.
+
+    Example:
+        >>> points = torch.tensor([[[0.0, 0.0], [2.0, 0.0], [2.0, 5.0]]])
+        >>> curve_tangents(points, [[0, 1]])[0].tolist()
+        [[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+    """
+    members = [int(k) for curve in curves for k in curve]
+    wrong = [k for k in members if not 0 <= k < points.shape[1]]
+    if wrong or len(set(members)) != len(members):
+        raise ValueError(
+            f"curves must hold each of the {points.shape[1]} landmarks once at most, "
+            f"got {[list(curve) for curve in curves]}"
+        )
+    seen = torch.isfinite(points).all(dim=-1)
+    if visible is not None:
+        seen = seen & (visible > 0)
+    tangents = torch.zeros_like(points)
+    for curve in curves:
+        index = torch.as_tensor(list(curve), device=points.device)
+        here, shown = points[:, index], seen[:, index, None]
+        before = torch.cat((here[:, :1], here[:, :-1]), dim=1)
+        after = torch.cat((here[:, 1:], here[:, -1:]), dim=1)
+        before_shown = torch.cat((shown[:, :1], shown[:, :-1]), dim=1)
+        after_shown = torch.cat((shown[:, 1:], shown[:, -1:]), dim=1)
+        chord = torch.where(after_shown, after, here)
+        chord = chord - torch.where(before_shown, before, here)
+        tangents[:, index] = torch.where(shown, chord, 0)
+    length = tangents.norm(dim=-1, keepdim=True)
+    return torch.where(length > 0, tangents / length, 0)
 
 
 def chi_square_loss(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from semamb_mm.functional import (
     chi_square_loss,
     chi_square_map,
+    curve_tangents,
     gaussian_patch,
     search_latent_targets,
 )
@@ -277,6 +278,49 @@ def test_each_landmark_may_have_its_own_sigmas(subcell):
             torch.testing.assert_close(a[:, k : k + 1], b)
 
 
+def test_prior_along_and_across_a_curve_by_hand():
+    generator = torch.Generator().manual_seed(9)
+    heatmaps = torch.rand(1, 2, 12, 12, generator=generator, dtype=torch.float64)
+    observed = torch.tensor([[[5.3, 6.2], [6.0, 5.0]]], dtype=torch.float64)
+    angle = 0.7
+    tangents = torch.tensor([[[math.cos(angle), math.sin(angle)], [0.0, 0.0]]])
+    kwargs = dict(SEARCH, search_radius=3, sigma_prior=3.0, sigma_likelihood=5.0)
+    targets, energies = search_latent_targets(
+        heatmaps, observed, tangents=tangents.double(), sigma_normal=0.6, **kwargs
+    )
+    for k, normal in enumerate((0.6, 3.0)):  # no tangent: the paper's prior
+        best = (math.inf, None)
+        ox, oy = observed[0, k].tolist()
+        for y in range(round(oy) - 3, round(oy) + 4):
+            for x in range(round(ox) - 3, round(ox) + 4):
+                along = (x - ox) * math.cos(angle) + (y - oy) * math.sin(angle)
+                across = (y - oy) * math.cos(angle) - (x - ox) * math.sin(angle)
+                prior = along**2 / (2 * 3.0**2) + across**2 / (2 * normal**2)
+                chi = loop_chi_square(heatmaps[0, k], x, y, 3, 1.5)
+                best = min(best, (prior + chi / (2 * 5.0**2), (x, y)))
+        assert tuple(targets[0, k].tolist()) == best[1]
+        assert energies[0, k].item() == pytest.approx(best[0], rel=1e-6)
+
+
+def test_tangents_by_hand():
+    points = torch.tensor(
+        [[[0.0, 0.0], [3.0, 4.0], [6.0, 0.0], [9.0, 9.0], [9.0, 9.0], [1.0, 1.0]]]
+    )
+    tangents = curve_tangents(points, [[0, 1, 2], [3, 4]])[0].tolist()
+    assert tangents[0] == pytest.approx([0.6, 0.8])
+    assert tangents[1] == pytest.approx([1.0, 0.0])
+    assert tangents[2] == pytest.approx([0.6, -0.8])
+    assert tangents[3] == tangents[4] == tangents[5] == [0.0, 0.0]
+    visible = torch.tensor([[1, 1, 0, 1, 1, 1]])
+    points[0, 2] = float("nan")
+    tangents = curve_tangents(points, [[0, 1, 2]], visible)[0].tolist()
+    assert tangents[1] == pytest.approx([0.6, 0.8])
+    assert tangents[2] == [0.0, 0.0]
+    for curves in ([[0, 6]], [[0, 1], [1, 2]], [[-1, 0]]):
+        with pytest.raises(ValueError, match="curves must hold"):
+            curve_tangents(points, curves)
+
+
 def test_posterior_mean_by_hand():
     generator = torch.Generator().manual_seed(6)
     heatmaps = torch.rand(1, 1, 9, 9, generator=generator, dtype=torch.float64)
@@ -347,6 +391,9 @@ def test_subcell_refinement_comes_nearer_to_a_subcell_truth():
         (dict(search_radius=-1), "search_radius"),
         (dict(subcell="cubic"), "subcell"),
         (dict(visible=torch.ones(2, 2)), "visible"),
+        (dict(sigma_normal=1.0), "go together"),
+        (dict(sigma_normal=0.0, tangents=torch.zeros(1, 2, 2)), "sigma_normal"),
+        (dict(sigma_normal=1.0, tangents=torch.zeros(1, 1, 2)), "tangents must have"),
     ],
 )
 def test_bad_arguments_are_named(change, message):

@@ -11,7 +11,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import OptConfigType, OptSampleList
 from torch import Tensor, nn
 
-from semamb_mm.functional import search_latent_targets
+from semamb_mm.functional import curve_tangents, search_latent_targets
 
 from ..input_warp import InputWarp, check_warp, input_warp
 
@@ -63,9 +63,11 @@ class SemanticAlignmentHead(CPMHead):
         search (dict, optional): ``search_radius``, ``patch_radius``,
             ``sigma``, ``sigma_prior``, ``sigma_likelihood`` and ``subcell``
             of the search, in heatmap cells (the prior's and the likelihood's
-            sigma: one number, or one a landmark). ``sigma`` defaults to the
-            decoder's, ``patch_radius`` to the whole cells in ``sigma``, the
-            rest to :attr:`DEFAULT_SEARCH`.
+            sigma: one number, or one a landmark); also ``curves``, lists of
+            landmarks that lie on one curve each, and ``sigma_normal``, the
+            prior's sigma across them. ``sigma`` defaults to the decoder's,
+            ``patch_radius`` to the whole cells in ``sigma``, the rest to
+            :attr:`DEFAULT_SEARCH`.
         decoder (dict): A heatmap codec with ``scale_factor`` (``MSRAHeatmap``
             or ``UDPHeatmap``). Give it ``unbiased=True`` if it has the
             option, or moves below one cell are rounded away.
@@ -83,6 +85,8 @@ class SemanticAlignmentHead(CPMHead):
         sigma_prior=4.0,
         sigma_likelihood=1.0,
         subcell="mean",
+        curves=None,
+        sigma_normal=None,
     )
 
     def __init__(
@@ -145,10 +149,10 @@ class SemanticAlignmentHead(CPMHead):
         if self.search["patch_radius"] is None:
             self.search["patch_radius"] = max(1, int(self.search["sigma"]))
         # A wrong option is an error now, not at the epoch the search starts.
-        search_latent_targets(
+        self._search_heatmaps(
             torch.zeros(1, out_channels, 1, 1),
             torch.zeros(1, out_channels, 2),
-            **self.search,
+            torch.ones(1, out_channels),
         )
         # Set by LatentTargetHook.
         self.searching = False
@@ -191,6 +195,15 @@ class SemanticAlignmentHead(CPMHead):
         found, self._found = self._found, None
         return found
 
+    def _search_heatmaps(
+        self, heatmaps: Tensor, observed: Tensor, visible: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        options = dict(self.search)
+        curves = options.pop("curves")
+        if curves:
+            options["tangents"] = curve_tangents(observed, curves, visible)
+        return search_latent_targets(heatmaps, observed, visible=visible, **options)
+
     def _search(self, heatmaps: Tensor, data_samples: OptSampleList) -> LatentSearch:
         warps = [input_warp(sample, use_udp=self.use_udp) for sample in data_samples]
         for warp, sample in zip(warps, data_samples):
@@ -212,11 +225,10 @@ class SemanticAlignmentHead(CPMHead):
             [s.gt_instance_labels.keypoint_weights for s in data_samples]
         )
         visible = visible.view(len(data_samples), -1) > 0
-        cells, energies = search_latent_targets(
+        cells, energies = self._search_heatmaps(
             heatmaps,
             observed.to(heatmaps.device, torch.float32),
-            visible=visible.to(heatmaps.device),
-            **self.search,
+            visible.to(heatmaps.device),
         )
         cells = cells.double().cpu()
         energies, visible = energies.cpu(), visible.cpu()

@@ -47,7 +47,8 @@ class LatentTargetHook(Hook):
         momentum (float): Share of the way to the position just found that a
             target goes, in (0, 1]. 1 replaces it (the paper's); less averages
             over the views and the network's states that a sample was searched
-            in. Defaults to 0.5.
+            in: the n-th search of a sample counts ``max(momentum, 1 / n)``,
+            so that the first ones count alike. Defaults to 0.1.
         freeze (Sequence[int]): Landmarks that keep their annotation.
 
     Raises:
@@ -64,7 +65,7 @@ class LatentTargetHook(Hook):
         by_epoch: bool = True,
         interval: int = 1,
         anchor: str = "annotation",
-        momentum: float = 0.5,
+        momentum: float = 0.1,
         freeze: Sequence[int] = (),
     ) -> None:
         if anchor not in ANCHORS:
@@ -198,7 +199,9 @@ class LatentTargetHook(Hook):
         store = self.store
         searched = everything.searched & store.visible[everything.indices]
         old = store.targets[everything.indices]
-        step = self.momentum * (everything.targets.float() - old)
+        nth = store.counts[everything.indices] + 1
+        share = nth.float().reciprocal().clamp(min=self.momentum)[:, None, None]
+        step = share * (everything.targets.float() - old)
         targets = torch.where(searched[..., None], old + step, old)
         energies = torch.where(
             searched, everything.energies.float(), store.energies[everything.indices]

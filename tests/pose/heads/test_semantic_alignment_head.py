@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-from semamb_mm.functional import search_latent_targets
+from semamb_mm.functional import curve_tangents, search_latent_targets
 
 from ..conftest import CODEC
 from ..transforms.test_load_latent_targets import (
@@ -76,7 +76,9 @@ def test_deconv_layers_double_the_heatmap():
 def test_search_is_the_functions_brought_back_to_the_image(anchor, augmentation):
     """The found targets, by hand: own warp in, functional search, own warp out."""
     store, samples = batch(2, *augmentation)
-    head = build(search=dict(search_radius=4, sigma_likelihood=0.5)).train()
+    curves = [range(0, 17), range(17, 22)]
+    search = dict(search_radius=4, sigma_likelihood=0.5)
+    head = build(search=dict(search, curves=curves, sigma_normal=1.0)).train()
     head.searching, head.anchor = True, anchor
     head.loss(features(), samples)
     found = head.pop_search()
@@ -91,8 +93,13 @@ def test_search_is_the_functions_brought_back_to_the_image(anchor, augmentation)
         anchors = store.targets if anchor == "previous" else store.annotations
         observed = torch.from_numpy(warp.to_input(anchors[i].numpy()) / 2).float()
         weights = sample.gt_instance_labels.keypoint_weights
+        options = {k: v for k, v in head.search.items() if k != "curves"}
         cells, energy = search_latent_targets(
-            heatmaps[i : i + 1], observed[None], visible=weights, **head.search
+            heatmaps[i : i + 1],
+            observed[None],
+            visible=weights,
+            tangents=curve_tangents(observed[None], curves, weights),
+            **options,
         )
         expected = warp.to_image(cells[0].double().numpy() * 2)
         assert np.abs(found.targets[i].numpy() - expected).max() < 1e-3
@@ -138,6 +145,10 @@ def test_bad_configs_are_named():
         build(search=dict(sigma_piror=1))
     with pytest.raises(ValueError, match="sigma_likelihood .* got 3"):
         build(search=dict(sigma_likelihood=[1.0, 2.0, 3.0]))
+    with pytest.raises(ValueError, match="curves must hold"):
+        build(search=dict(curves=[[0, 68]], sigma_normal=1.0))
+    with pytest.raises(ValueError, match="go together"):
+        build(search=dict(curves=[[0, 1]]))
     with pytest.raises(ValueError, match="decoder"):
         build(decoder=None)
     with pytest.raises(ValueError, match="same length"):

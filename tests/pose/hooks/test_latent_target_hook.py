@@ -1,15 +1,19 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmpose.registry import DATASETS
 
+from semamb_mm.pose.heads.semantic_alignment_head import LatentSearch
 from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook, build_store
+from semamb_mm.pose.latent_targets import LatentTargetStore
 
 
 def hook_of(runner) -> LatentTargetHook:
@@ -344,21 +348,22 @@ def test_two_processes_hold_the_store_of_one(tmp_path):
     assert (ranks[0]["targets"] - single["targets"]).abs().max() < 1e-2
 
 
-def test_momentum_goes_part_of_the_way(make_runner, tmp_path):
-    """Without learning and augmentation the search finds the same twice."""
-    changes = dict(
-        optim_wrapper=dict(optimizer=dict(lr=0.0)),
-        model=dict(backbone=dict(norm_cfg=dict(type="GN", num_groups=2))),
-        train_cfg=dict(max_epochs=1),
-    )
-    stores = []
-    for momentum in (1.0, 0.25):
-        options = dict(start=0, anchor="annotation", momentum=momentum)
-        runner = make_runner(
-            tmp_path / str(momentum), custom_hooks=hooks(**options), **changes
-        )
-        runner.train()
-        stores.append(hook_of(runner).store)
-    whole, part = (store.targets - store.annotations for store in stores)
-    assert whole.abs().max() > 0.1
-    torch.testing.assert_close(part, 0.25 * whole, rtol=1e-3, atol=1e-3)
+def test_momentum_averages_the_first_searches_and_then_forgets():
+    annotations = torch.tensor([[[10.0, 10.0], [60.0, 50.0]]])
+    hook = LatentTargetHook(start=0, momentum=0.4)
+    hook.store = LatentTargetStore(["face"], annotations, torch.ones(1, 2))
+    runner = SimpleNamespace(message_hub=MessageHub.get_instance("momentum"))
+    for found, expected in ((8.0, 8.0), (0.0, 4.0), (14.0, 8.0)):
+        hook._pending = [
+            LatentSearch(
+                indices=torch.tensor([0]),
+                targets=(annotations + found).double(),
+                energies=torch.zeros(1, 2),
+                searched=torch.tensor([[True, False]]),
+                at_edge=torch.zeros(1, 2, dtype=torch.bool),
+            )
+        ]
+        hook._commit(runner)
+        moved = hook.store.targets - annotations
+        torch.testing.assert_close(moved[0, 0], torch.full((2,), expected))
+        assert (moved[0, 1] == 0).all()
