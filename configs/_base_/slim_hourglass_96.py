@@ -29,6 +29,15 @@ model = dict(
         out_channels=68,
         num_stages=1,
         loss=dict(type='ChiSquareHeatmapLoss'),
+        # Annotators slide along these curves, not across them; in cells.
+        search=dict(
+            curves=[
+                list(range(0, 17)),  # contour
+                list(range(17, 22)),  # brows
+                list(range(22, 27)),
+                list(range(27, 31)),  # bridge of the nose
+            ],
+            sigma_normal=0.5),
         decoder=codec),
     test_cfg=dict(flip_test=False))
 
