@@ -1,0 +1,336 @@
+"""Online soft mining, class-aware attention, the weighted contrastive loss.
+
+Wang et al., "Deep Metric Learning by Online Soft Mining and Class-Aware
+Attention", AAAI 2019 (arXiv 1811.01459).
+
+Symbols: ``f`` an L2-normalised embedding, ``d_ij = ||f_i - f_j||``, ``c_k`` the
+context of class ``k`` (a row of a classification layer's weight), ``s`` the
+mining scores, ``a`` the attention, ``w = s a`` a pair's weight.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def osm_scores(
+    distances: Tensor,
+    same_class: Tensor,
+    *,
+    sigma: float = 0.8,
+    margin: float = 1.2,
+) -> Tensor:
+    """Online soft mining: how much a pair has to teach.
+
+    ``exp(-d^2 / sigma^2)`` for pairs of one class (near ones, so that a
+    class's manifold is kept) and ``max(0, margin - d)`` for pairs of two.
+
+    Args:
+        distances: ``d``, any shape.
+        same_class: bool, broadcastable to ``distances``.
+        sigma: The paper's sigma_OSM, in units of the embedding (unit sphere).
+        margin: The paper's alpha, same units.
+
+    Returns:
+        Tensor of ``distances``' shape. A pair with itself is not treated
+        apart: its score is 1.
+
+    Example:
+        >>> osm_scores(torch.tensor([0.0, 0.2]), torch.tensor([True, False]))
+        tensor([1., 1.])
+    """
+    _check_positive("sigma", sigma)
+    _check_positive("margin", margin)
+    positive = torch.exp(-distances.square() / sigma**2)
+    return torch.where(same_class.bool(), positive, (margin - distances).clamp(min=0))
+
+
+def caa_scores(
+    embeddings: Tensor, context: Tensor, labels: Tensor, *, temperature: float = 1.0
+) -> Tensor:
+    """Class-aware attention: how well a sample matches its own label.
+
+    ``a_i = softmax_k(f_i . c_k / temperature)[y_i]``.
+
+    Args:
+        embeddings: ``(m, D)``; normalised here.
+        context: ``(C, D)``, used as given.
+        labels: ``(m,)`` integers below ``C``.
+        temperature: Divides the logits; 1 is the paper's formula.
+
+    Returns:
+        Tensor ``(m,)`` in [0, 1]; float32 for half precision.
+
+    Raises:
+        ValueError: On wrong shapes or labels outside ``[0, C)``.
+    """
+    _check_embeddings(embeddings, labels)
+    _check_positive("temperature", temperature)
+    if context.dim() != 2 or context.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"context must be (C, {embeddings.shape[1]}) for embeddings of shape "
+            f"{tuple(embeddings.shape)}, got {tuple(context.shape)}"
+        )
+    labels = labels.to(embeddings.device, torch.long)
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(context):
+        raise ValueError(
+            f"labels must be in [0, {len(context)}), the rows of the context; got "
+            f"{int(labels.min())} to {int(labels.max())}"
+        )
+    with torch.autocast(embeddings.device.type, enabled=False):
+        features = _normalise(embeddings)
+        logits = features @ context.to(features.dtype).t() / temperature
+        own = logits.gather(1, labels[:, None])[:, 0]
+        return torch.exp(own - logits.logsumexp(dim=1))
+
+
+def weighted_contrastive_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    attention: Tensor | None = None,
+    *,
+    sigma: float = 0.8,
+    margin: float = 1.2,
+    negative_weight: float = 0.5,
+    detach_weights: bool = True,
+    chunk_size: int | None = None,
+    soft_mining: bool = True,
+) -> Tensor:
+    """The paper's loss: a contrastive loss whose pairs are softly weighted.
+
+    ``L = (1 - lambda) L+ + lambda L-`` with
+    ``L+ = sum w+ d^2 / 2 sum w+`` over pairs of one class and
+    ``L- = sum w- max(0, margin - d)^2 / 2 sum w-`` over pairs of two;
+    ``w_ij = s_ij min(a_i, a_j)`` with :func:`osm_scores` ``s``. A sample's
+    pair with itself does not count; an empty set of pairs, or one whose
+    weights are all 0, contributes 0.
+
+    The gradient is computed in closed form, one matrix product for it and one
+    for the distances; it cannot be differentiated again.
+
+    Args:
+        embeddings: ``(m, D)``; normalised here. A zero vector stays zero and
+            gets no gradient.
+        labels: ``(m,)`` integers.
+        attention: ``(m,)`` per-sample ``a`` in [0, 1], such as
+            :func:`caa_scores`; 1 for all if left out.
+        sigma: sigma_OSM.
+        margin: The paper's alpha.
+        negative_weight: The paper's lambda.
+        detach_weights: Whether the weights are constants for the gradient
+            (pairs are mined, not moved to where their weight is better).
+        chunk_size: Rows of the pair matrix at a time, for memory
+            ``chunk_size x m``; the same loss and gradient. All at once if
+            left out.
+        soft_mining: False gives every pair the score 1 (the plain
+            contrastive loss, or attention alone).
+
+    Returns:
+        Tensor ``()``; float64 for float64 embeddings, else float32.
+
+    Raises:
+        ValueError: On wrong shapes, parameters out of range, or embeddings or
+            attention that are not finite.
+    """
+    _check_embeddings(embeddings, labels)
+    _check_positive("sigma", sigma)
+    _check_positive("margin", margin)
+    if not 0 <= negative_weight <= 1:
+        raise ValueError(f"negative_weight must be in [0, 1], got {negative_weight}")
+    if chunk_size is not None and chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
+    if attention is not None and attention.shape != labels.shape:
+        raise ValueError(
+            f"attention must have shape {tuple(labels.shape)}, "
+            f"got {tuple(attention.shape)}"
+        )
+    with torch.autocast(embeddings.device.type, enabled=False):
+        features = _normalise(embeddings)
+        if attention is not None:
+            attention = attention.to(features)
+            if detach_weights:
+                attention = attention.detach()
+        return _WeightedContrastive.apply(
+            features,
+            attention,
+            labels.to(features.device),
+            _Options(
+                sigma,
+                margin,
+                negative_weight,
+                detach_weights,
+                chunk_size or max(1, len(labels)),
+                soft_mining,
+            ),
+        )
+
+
+class _Options(NamedTuple):
+    sigma: float
+    margin: float
+    negative_weight: float
+    detach_weights: bool
+    chunk_size: int
+    soft_mining: bool
+
+
+class _Pairs(NamedTuple):
+    """Rows ``r`` of the pair matrix. P positive pairs, listed; negatives dense."""
+
+    positives: tuple[Tensor, Tensor]  # their row (in the block) and column
+    squared: Tensor  # (P,) d^2 of the positives
+    scores: Tensor  # (P,) s+
+    weights: Tensor  # (P,) w+
+    inverse: Tensor  # (r, m) 1 / d
+    slack: Tensor  # (r, m) max(0, margin - d), 0 for pairs of one class
+    same: Tensor  # (r, m) bool, the diagonal included
+    negative_weights: Tensor  # (r, m) w-
+
+
+def _pairs(features, norms, attention, labels, rows, options: _Options) -> _Pairs:
+    squared = features[rows] @ features.t()
+    squared.mul_(-2).add_(norms).add_(norms[rows, None])
+    same = labels[rows, None] == labels
+    row, column = same.nonzero(as_tuple=True)
+    other = row + rows.start != column
+    row, column = row[other], column[other]
+    near = squared[row, column].clamp_(min=0)
+    if options.soft_mining:
+        scores = torch.exp(-near / options.sigma**2)
+    else:
+        scores = torch.ones_like(near)
+    weights = scores
+    if attention is not None:
+        weights = scores * torch.minimum(attention[rows][row], attention[column])
+    # Where two samples coincide the direction is undefined and the features'
+    # difference 0: a bounded 1 / d gives the gradient 0.
+    tiny = torch.finfo(squared.dtype).eps
+    inverse = squared.clamp(min=tiny).rsqrt_()
+    slack = squared.clamp_(min=0).sqrt_().neg_().add_(options.margin).clamp_(min=0)
+    slack.masked_fill_(same, 0)
+    negative = slack if options.soft_mining else (~same).to(slack)
+    if attention is not None:
+        negative = negative * torch.minimum(attention[rows, None], attention)
+    return _Pairs((row, column), near, scores, weights, inverse, slack, same, negative)
+
+
+class _WeightedContrastive(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, features, attention, labels, options):
+        count = len(features)
+        step = options.chunk_size
+        blocks = [slice(i, min(i + step, count)) for i in range(0, count, step)]
+        norms = features.square().sum(dim=1)
+        sums = features.new_zeros(4, dtype=torch.float64)
+        pairs = None
+        for rows in blocks:
+            pairs = _pairs(features, norms, attention, labels, rows, options)
+            weighted = pairs.negative_weights * pairs.slack
+            sums += torch.stack(
+                (
+                    pairs.weights.sum(dtype=torch.float64),
+                    (pairs.weights * pairs.squared).sum(dtype=torch.float64),
+                    pairs.negative_weights.sum().double(),
+                    torch.dot(weighted.flatten(), pairs.slack.flatten()).double(),
+                )
+            )
+        total, far = sums[[0, 2]], sums[[1, 3]]
+        share = sums.new_tensor([1 - options.negative_weight, options.negative_weight])
+        parts = torch.where(total > 0, 0.5 * far / total.clamp(min=1e-300), 0)
+        loss = (share * parts).sum()
+        if not torch.isfinite(sums).all():
+            raise ValueError(
+                "the embeddings or the attention are not finite, in a batch of "
+                f"{count} samples"
+            )
+        # What a unit of weight counts, positives and negatives.
+        scale = torch.where(total > 0, share / total.clamp(min=1e-300), 0)
+        scale, parts = scale.tolist(), parts.tolist()
+
+        weights_learn = not options.detach_weights
+        grad = grad_attention = None
+        if any(ctx.needs_input_grad[:2]):
+            grad = torch.empty_like(features)
+            if weights_learn and attention is not None:
+                grad_attention = torch.zeros_like(attention)
+            for rows in blocks:
+                if len(blocks) > 1:
+                    pairs = _pairs(features, norms, attention, labels, rows, options)
+                    weighted = pairs.negative_weights * pairs.slack
+                # d loss / d (f_i . f_j), through the distances
+                matrix = weighted.mul_(scale[1])
+                listed = pairs.weights * -scale[0]
+                if weights_learn:
+                    listed, changes = _through_weights(
+                        pairs, attention, rows, options, scale, parts, matrix, listed
+                    )
+                    if grad_attention is not None:
+                        grad_attention[rows] += changes
+                matrix.mul_(pairs.inverse)
+                matrix[pairs.positives] = listed
+                torch.matmul(matrix, features, out=grad[rows])
+            grad *= 2
+        ctx.save_for_backward(grad, grad_attention)
+        return loss.to(features.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output):
+        grads = [None if g is None else g * grad_output for g in ctx.saved_tensors]
+        return (*grads, None, None)
+
+
+def _through_weights(pairs, attention, rows, options, scale, parts, matrix, listed):
+    """Add the weights' own gradient: ``dL/dw = (l - L) / sum w``.
+
+    Adds to ``matrix`` (before its division by ``d``) in place; returns the
+    positives' and the attention's part.
+    """
+    near = (0.5 * pairs.squared - parts[0]) * scale[0]
+    far = (0.5 * pairs.slack.square()).sub_(parts[1]).mul_(scale[1])
+    far.masked_fill_(pairs.same, 0)
+    row, column = pairs.positives
+    if options.soft_mining:
+        listed = listed + 2 * near * pairs.weights / options.sigma**2
+        active = far * (pairs.slack > 0)
+        if attention is not None:
+            active *= torch.minimum(attention[rows, None], attention)
+        matrix += active
+    if attention is None:
+        return listed, None
+    change = far * pairs.slack if options.soft_mining else far
+    change[row, column] = near * pairs.scores
+    # min(a_i, a_j) hands its gradient to the lesser, to both by halves if equal.
+    mine, other = attention[rows, None], attention
+    lesser = (mine < other).to(change) * 2 + (mine == other).to(change)
+    return listed, (change * lesser).sum(dim=1)
+
+
+def _normalise(embeddings: Tensor) -> Tensor:
+    """Rows of length 1; zero rows stay zero, without a gradient."""
+    dtype = torch.promote_types(embeddings.dtype, torch.float32)
+    embeddings = embeddings.to(dtype)
+    length = embeddings.norm(dim=1, keepdim=True)
+    return torch.where(length == 0, 0, embeddings / length.clamp(min=1e-30))
+
+
+def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:
+    if embeddings.dim() != 2 or not embeddings.is_floating_point():
+        raise ValueError(
+            "embeddings must be a floating-point tensor (m, D), got "
+            f"{embeddings.dtype} {tuple(embeddings.shape)}"
+        )
+    if labels.shape != embeddings.shape[:1] or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be ({len(embeddings)},) integers, got {labels.dtype} "
+            f"{tuple(labels.shape)}"
+        )
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} must be positive, got {value}")

@@ -1,0 +1,288 @@
+"""The pair losses against loops written from the paper's formulas."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semamb_mm.functional import caa_scores, osm_scores, weighted_contrastive_loss
+
+
+def loop_loss(embeddings, labels, attention=None, **options):
+    """Float64, pair by pair; differentiable."""
+    sigma, margin = options.get("sigma", 0.8), options.get("margin", 1.2)
+    share = options.get("negative_weight", 0.5)
+    detach = options.get("detach_weights", True)
+    f = embeddings.double()
+    f = f / f.norm(dim=1, keepdim=True)
+    sums = dict(near=[], far=[])
+    for i in range(len(f)):
+        for j in range(len(f)):
+            if i == j:
+                continue
+            squared = (f[i] - f[j]).square().sum()
+            d = squared.sqrt() if squared > 0 else squared
+            same = labels[i] == labels[j]
+            if not options.get("soft_mining", True):
+                weight = torch.ones(())
+            elif same:
+                weight = torch.exp(-squared / sigma**2)
+            else:
+                weight = (margin - d).clamp(min=0)
+            if attention is not None:
+                weight = weight * torch.minimum(attention[i], attention[j])
+            weight = weight.detach() if detach else weight
+            slack = squared if same else (margin - d).clamp(min=0).square()
+            sums["near" if same else "far"].append((weight, slack))
+    parts = []
+    for pairs in (sums["near"], sums["far"]):
+        total = sum(w for w, _ in pairs)
+        empty = not pairs or total == 0
+        parts.append(0.0 if empty else 0.5 * sum(w * s for w, s in pairs) / total)
+    return (1 - share) * parts[0] + share * parts[1]
+
+
+def batch(m=9, dim=5, classes=3, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    embeddings = torch.randn(m, dim, generator=generator, dtype=dtype)
+    labels = torch.randint(classes, (m,), generator=generator)
+    attention = torch.rand(m, generator=generator, dtype=dtype)
+    return embeddings, labels, attention
+
+
+def gradients(function, embeddings, labels, attention, **options):
+    embeddings = embeddings.clone().requires_grad_()
+    leaves = [embeddings]
+    if attention is not None and not options.get("detach_weights", True):
+        attention = attention.clone().requires_grad_()
+        leaves.append(attention)
+    loss = function(embeddings, labels, attention, **options)
+    return loss, *torch.autograd.grad(loss, leaves)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 4, 100])
+@pytest.mark.parametrize("detach_weights", [True, False])
+@pytest.mark.parametrize("soft_mining", [True, False])
+@pytest.mark.parametrize("with_attention", [True, False])
+def test_loss_and_gradient_equal_the_loop(
+    chunk_size, detach_weights, soft_mining, with_attention
+):
+    embeddings, labels, attention = batch()
+    arguments = (embeddings, labels, attention if with_attention else None)
+    options = dict(
+        sigma=0.7,
+        margin=1.5,
+        negative_weight=0.3,
+        detach_weights=detach_weights,
+        soft_mining=soft_mining,
+    )
+    expected = gradients(loop_loss, *arguments, **options)
+    found = gradients(
+        weighted_contrastive_loss, *arguments, chunk_size=chunk_size, **options
+    )
+    assert expected[0] > 0.01
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    m=st.integers(1, 12),
+    dim=st.integers(1, 6),
+    classes=st.integers(1, 12),
+    seed=st.integers(0, 10**6),
+    chunk_size=st.none() | st.integers(1, 13),
+)
+def test_loss_equals_the_loop_for_any_batch(m, dim, classes, seed, chunk_size):
+    arguments = batch(m, dim, classes, seed)
+    found = weighted_contrastive_loss(*arguments, chunk_size=chunk_size)
+    expected = float(loop_loss(*arguments))
+    assert found.item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_single_precision_is_close():
+    for seed in range(5):
+        embeddings, labels, attention = batch(40, 16, 5, seed, torch.float32)
+        found = gradients(weighted_contrastive_loss, embeddings, labels, attention)
+        expected = gradients(
+            weighted_contrastive_loss, embeddings.double(), labels, attention.double()
+        )
+        assert found[0].dtype == torch.float32
+        torch.testing.assert_close(found[0].double(), expected[0], rtol=1e-4, atol=0)
+        torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_computes_in_single_precision(dtype):
+    embeddings, labels, attention = batch(20, 8, 4, dtype=torch.float32)
+    expected = weighted_contrastive_loss(embeddings, labels, attention)
+    context = torch.randn(4, 8)
+    attended = caa_scores(embeddings, context, labels)
+    with torch.autocast("cpu", dtype=dtype):
+        assert weighted_contrastive_loss(embeddings, labels, attention) == expected
+        assert torch.equal(caa_scores(embeddings, context, labels), attended)
+        low = weighted_contrastive_loss(embeddings.to(dtype), labels, attention)
+    assert low.dtype == torch.float32
+    torch.testing.assert_close(low, expected, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("detach_weights", [True, False])
+@pytest.mark.parametrize("chunk_size", [None, 3])
+def test_gradcheck(detach_weights, chunk_size):
+    """The loop's own weights are not constant for finite differences, so that
+    only the gradient through the weights can be checked by them."""
+    embeddings, labels, attention = batch(7, 4, 2, seed=3)
+
+    def function(e, a):
+        # With uniform weights detaching changes nothing.
+        return weighted_contrastive_loss(
+            e,
+            labels,
+            None if detach_weights else a,
+            margin=1.7,
+            detach_weights=detach_weights,
+            soft_mining=not detach_weights,
+            chunk_size=chunk_size,
+        )
+
+    inputs = (embeddings.requires_grad_(), attention.requires_grad_())
+    if detach_weights:
+        assert torch.autograd.gradcheck(lambda e: function(e, None), inputs[:1])
+    else:
+        assert torch.autograd.gradcheck(function, inputs)
+
+
+def test_order_of_the_batch_does_not_matter():
+    embeddings, labels, attention = batch(12)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    one = gradients(weighted_contrastive_loss, embeddings, labels, attention)
+    two = gradients(
+        weighted_contrastive_loss, embeddings[order], labels[order], attention[order]
+    )
+    torch.testing.assert_close(one[0], two[0])
+    torch.testing.assert_close(one[1][order], two[1])
+
+
+def test_scale_of_an_embedding_does_not_matter():
+    embeddings, labels, attention = batch()
+    loss = weighted_contrastive_loss(embeddings, labels, attention)
+    scaled = embeddings * torch.arange(1.0, 10.0)[:, None]
+    torch.testing.assert_close(
+        weighted_contrastive_loss(scaled, labels, attention), loss
+    )
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [5, 5, 7]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_coinciding_samples_have_finite_gradients(labels, dtype):
+    embeddings = torch.tensor([[1.0, 2.0], [1.0, 2.0], [0.3, -1.0]], dtype=dtype)
+    for detach in (True, False):
+        loss, gradient = gradients(
+            weighted_contrastive_loss,
+            embeddings,
+            torch.tensor(labels),
+            None,
+            detach_weights=detach,
+        )
+        expected = loop_loss(embeddings, torch.tensor(labels))
+        assert loss.item() == pytest.approx(float(expected), rel=1e-4)
+        assert torch.isfinite(gradient).all()
+    same = weighted_contrastive_loss(embeddings[:1].repeat(4, 1), torch.zeros(4).long())
+    assert same.item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("m", [0, 1])
+def test_without_a_pair_the_loss_is_zero(m):
+    loss, gradient = gradients(
+        weighted_contrastive_loss, torch.randn(m, 3), torch.zeros(m).long(), None
+    )
+    assert loss == 0 and gradient.shape == (m, 3) and (gradient == 0).all()
+
+
+def test_no_attention_at_all_is_zero_and_not_nan():
+    embeddings, labels, _ = batch()
+    loss, gradient = gradients(
+        weighted_contrastive_loss, embeddings, labels, torch.zeros(9)
+    )
+    assert loss == 0 and (gradient == 0).all()
+
+
+def test_zero_embeddings_stay_at_the_origin():
+    embeddings = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1])
+    loss, gradient = gradients(weighted_contrastive_loss, embeddings, labels, None)
+    near = 0.5 * 1.0  # the one positive pair is 1 apart
+    slack = [1.2 - 1.0, 0.0]  # sqrt(2) is beyond the margin
+    far = 0.5 * slack[0] ** 3 / slack[0]
+    assert loss.item() == pytest.approx(0.5 * near + 0.5 * far)
+    assert torch.isfinite(gradient).all() and (gradient[0] == 0).all()
+
+
+def test_scores_by_hand():
+    distances = torch.tensor([[0.0, 0.4], [1.0, 1.5]])
+    same = torch.tensor([[True, True], [False, False]])
+    expected = torch.tensor([[1.0, math.exp(-0.16 / 0.64)], [0.2, 0.0]])
+    torch.testing.assert_close(osm_scores(distances, same), expected)
+    embeddings = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+    context = torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, 0.0]])
+    logits = [0.6, 1.6, -0.6]
+    for temperature in (1.0, 0.18):
+        powers = [math.exp(x / temperature) for x in logits]
+        found = caa_scores(
+            embeddings, context, torch.tensor([1, 2]), temperature=temperature
+        )
+        assert found.tolist() == pytest.approx(
+            [powers[1] / sum(powers), 1 / 3], rel=1e-5
+        )
+
+
+def test_attention_learns_by_gradcheck():
+    embeddings, labels, _ = batch(6, 4, 3)
+    context = torch.randn(3, 4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda e, c: caa_scores(e, c, labels, temperature=0.3),
+        (embeddings.requires_grad_(), context.requires_grad_()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(embeddings=torch.rand(4)), r"\(m, D\)"),
+        (dict(embeddings=torch.rand(4, 2).long()), "floating-point"),
+        (dict(labels=torch.zeros(3).long()), r"labels must be \(4,\)"),
+        (dict(labels=torch.zeros(4)), "integers"),
+        (dict(attention=torch.rand(3)), "attention must have"),
+        (dict(sigma=0.0), "sigma"),
+        (dict(margin=-1.0), "margin"),
+        (dict(negative_weight=1.1), "negative_weight"),
+        (dict(chunk_size=0), "chunk_size"),
+        (dict(embeddings=torch.full((4, 2), float("nan"))), "not finite"),
+        (dict(attention=torch.full((4,), float("inf"))), "not finite"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    arguments = dict(embeddings=torch.rand(4, 2), labels=torch.tensor([0, 0, 1, 1]))
+    arguments.update(change)
+    with pytest.raises(ValueError, match=message):
+        weighted_contrastive_loss(**arguments)
+
+
+@pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
+def test_labels_beyond_the_context_are_named(labels):
+    with pytest.raises(ValueError, match=r"\[0, 3\)"):
+        caa_scores(torch.rand(2, 4), torch.rand(3, 4), torch.tensor(labels))
+    with pytest.raises(ValueError, match="context must be"):
+        caa_scores(torch.rand(2, 4), torch.rand(3, 5), torch.tensor([0, 1]))
+
+
+def test_one_block_and_many_agree_on_a_larger_batch():
+    embeddings = F.normalize(torch.randn(300, 32, dtype=torch.float64))
+    labels = torch.arange(300) // 6
+    one = gradients(weighted_contrastive_loss, embeddings, labels, None)
+    many = gradients(weighted_contrastive_loss, embeddings, labels, None, chunk_size=64)
+    for a, b in zip(one, many):
+        torch.testing.assert_close(a, b)
