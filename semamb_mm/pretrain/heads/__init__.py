@@ -1,0 +1,3 @@
+from .osm_caa_head import OSMCAAHead
+
+__all__ = ["OSMCAAHead"]

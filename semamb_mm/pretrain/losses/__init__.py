@@ -1,0 +1,3 @@
+from .osm_caa_loss import OSMCAALoss
+
+__all__ = ["OSMCAALoss"]
