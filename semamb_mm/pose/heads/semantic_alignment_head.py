@@ -83,7 +83,7 @@ class SemanticAlignmentHead(CPMHead):
         patch_radius=None,
         sigma=None,
         sigma_prior=4.0,
-        sigma_likelihood=1.0,
+        sigma_likelihood=2.0,
         subcell="mean",
         curves=None,
         sigma_normal=None,
