@@ -15,3 +15,4 @@ import semamb_mm.fileio  # noqa: F401
 
 from .heads import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
+from .samplers import *  # noqa: F401,F403
