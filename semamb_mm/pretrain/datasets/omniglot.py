@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmpretrain.registry import DATASETS
@@ -34,19 +35,29 @@ class OmniglotRetrieval(RetrievalDataset):
             tests on the three alphabets of ``images_background_small2`` that
             do not occur there; ``full`` trains on ``images_background`` and
             tests on ``images_evaluation``.
+        alphabets (sequence of str, optional): Only these of the part, to hold
+            some of the training alphabets out for tuning.
         **kwargs: :class:`RetrievalDataset`'s.
 
     Raises:
         FileNotFoundError: If a part is there neither as folder nor archive.
-        ValueError: If the version is unknown or an archive is damaged.
+        ValueError: If the version or an alphabet is unknown, or an archive is
+            damaged.
     """
 
-    def __init__(self, data_root: str, version: str = "small", **kwargs) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        version: str = "small",
+        alphabets: Sequence[str] | None = None,
+        **kwargs,
+    ) -> None:
         if version not in ("small", "full"):
             raise ValueError(
                 f"OmniglotRetrieval: version is 'small' or 'full', not {version!r}"
             )
         self.version = version
+        self.alphabets = alphabets
         super().__init__(data_root=data_root, **kwargs)
 
     def load_samples(self) -> list[dict]:
@@ -54,8 +65,17 @@ class OmniglotRetrieval(RetrievalDataset):
         part = PARTS[self.version, self.split]
         prefix, names = list_part(self.data_root, part)
         drawings = [match for match in map(IMAGE.fullmatch, sorted(names)) if match]
-        if (self.version, self.split) == ("small", "test"):
-            drawings = [match for match in drawings if match[1] in SMALL_TEST]
+        alphabets = self.alphabets
+        if alphabets is None and (self.version, self.split) == ("small", "test"):
+            alphabets = SMALL_TEST
+        if alphabets is not None:
+            there = {match[1] for match in drawings}
+            if missing := set(alphabets) - there:
+                raise ValueError(
+                    f"OmniglotRetrieval: {prefix}{part} has the alphabets "
+                    f"{sorted(there)}, not {sorted(missing)}"
+                )
+            drawings = [match for match in drawings if match[1] in alphabets]
         classes = sorted({f"{match[1]}/{match[2]}" for match in drawings})
         self._metainfo["classes"] = tuple(classes)
         label = {name: i for i, name in enumerate(classes)}

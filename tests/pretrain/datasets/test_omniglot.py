@@ -10,7 +10,7 @@ from semamb_mm.pretrain import OmniglotRetrieval
 
 ALPHABETS = {
     "images_background_small1": ("Balinese", "Greek"),
-    "images_background_small2": ("Greek", "Sanskrit", "Tagalog"),
+    "images_background_small2": ("Greek", "Japanese_(katakana)", "Sanskrit", "Tagalog"),
     "images_background": ("Greek", "Sanskrit"),
     "images_evaluation": ("Tengwar",),
 }
@@ -51,7 +51,7 @@ def make_archives(root):
 @pytest.mark.parametrize("make", [make_folders, make_archives])
 @pytest.mark.parametrize(
     ("version", "split", "characters"),
-    [("small", "train", 4), ("small", "test", 4), ("full", "test", 2)],
+    [("small", "train", 4), ("small", "test", 6), ("full", "test", 2)],
 )
 def test_splits_from_folders_and_archives(tmp_path, make, version, split, characters):
     dataset = OmniglotRetrieval(make(tmp_path), split=split, version=version)
@@ -69,7 +69,17 @@ def test_no_test_alphabet_is_trained_on(tmp_path):
     trained = {c.split("/")[0] for c in OmniglotRetrieval(root).metainfo["classes"]}
     test = OmniglotRetrieval(root, split="test").metainfo["classes"]
     assert trained == {"Balinese", "Greek"}
-    assert {c.split("/")[0] for c in test} == {"Sanskrit", "Tagalog"}
+    assert {c.split("/")[0] for c in test} == set(
+        ALPHABETS["images_background_small2"][1:]
+    )
+
+
+def test_alphabets_can_be_held_out(tmp_path):
+    root = make_folders(tmp_path)
+    dataset = OmniglotRetrieval(root, alphabets=["Greek"])
+    assert dataset.metainfo["classes"] == ("Greek/character01", "Greek/character02")
+    with pytest.raises(ValueError, match=r"\['Balinese', 'Greek'\], not \['Klingon'\]"):
+        OmniglotRetrieval(root, alphabets=["Greek", "Klingon"])
 
 
 def test_wrong_labels_are_planted_once_and_known(tmp_path):

@@ -1,0 +1,1 @@
+_base_ = '../_base_/omniglot_28.py'

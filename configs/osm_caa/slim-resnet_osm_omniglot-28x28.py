@@ -1,0 +1,3 @@
+_base_ = '../_base_/omniglot_28.py'
+
+model = dict(head=dict(loss=dict(osm=True, caa=False)))
