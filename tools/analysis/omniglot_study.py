@@ -118,7 +118,9 @@ def run(args, method, noise, seed):
         with open(folder / "train.log", "w") as log, contextlib.redirect_stdout(log):
             runner = Runner.from_cfg(run_config(args, method, noise, seed))
             metrics = runner.train() and runner.val_loop.run()
-            attention, label, true = read_attention(runner)
+            attention, label, true = read_attention(
+                runner, runner.val_dataloader.dataset.pipeline
+            )
         np.savez(folder / "attention.npz", attention=attention, label=label, true=true)
         result = dict(
             method=method,
@@ -136,7 +138,7 @@ def run(args, method, noise, seed):
     return json.loads((folder / "result.json").read_text())
 
 
-def read_attention(runner):
+def read_attention(runner, pipeline):
     """Attention of every training image to its label, without augmentation."""
     import numpy as np
     import torch
@@ -146,7 +148,7 @@ def read_attention(runner):
     from semamb_mm.functional import caa_scores
 
     dataset = runner.train_dataloader.dataset
-    dataset.pipeline = runner.val_dataloader.dataset.pipeline
+    dataset.pipeline = pipeline
     loader = DataLoader(
         dataset,
         batch_size=128,
