@@ -16,5 +16,6 @@ import semamb_mm.fileio  # noqa: F401
 from .datasets import *  # noqa: F401,F403
 from .heads import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
+from .metrics import *  # noqa: F401,F403
 from .retrievers import *  # noqa: F401,F403
 from .samplers import *  # noqa: F401,F403

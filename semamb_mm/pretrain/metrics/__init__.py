@@ -1,0 +1,3 @@
+from .self_retrieval_metric import SelfRetrievalMetric
+
+__all__ = ["SelfRetrievalMetric"]
