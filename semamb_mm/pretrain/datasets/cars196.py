@@ -48,7 +48,11 @@ class CARS196Retrieval(ZeroShotDataset):
         elif (root / "devkit").is_dir():
             test = root / "devkit" / LABELLED_TEST
             parts = [
-                (root / "devkit" / "cars_train_annos.mat", "fname", root / "cars_train"),
+                (
+                    root / "devkit" / "cars_train_annos.mat",
+                    "fname",
+                    root / "cars_train",
+                ),
                 (
                     test if test.is_file() else root / LABELLED_TEST,
                     "fname",
@@ -64,7 +68,9 @@ class CARS196Retrieval(ZeroShotDataset):
             sample for part in parts for sample in _read_annotations(*part, self.crop)
         ]
         classes = [str(name) for name in read_mat(str(names), "class_names")]
-        return self.split_classes(samples, classes, " and ".join(str(p[0]) for p in parts))
+        return self.split_classes(
+            samples, classes, " and ".join(str(p[0]) for p in parts)
+        )
 
 
 def _read_annotations(path: Path, name: str, folder: Path, crop: bool) -> list[dict]:

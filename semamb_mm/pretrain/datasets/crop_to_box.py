@@ -28,12 +28,12 @@ class CropToBox(BaseTransform):
         image = results["img"]
         height, width = image.shape[:2]
         limits = [width, height, width, height]
-        x1, y1, x2, y2 = np.clip(np.rint(box).astype(int), 0, limits)
-        if x1 >= x2 or y1 >= y2:
+        x1, y1, x2, y2 = np.clip(np.rint(box), 0, limits)
+        if not (x1 < x2 and y1 < y2):
             raise ValueError(
                 f"{results.get('img_path', 'image')}: the box {list(box)} holds no "
                 f"pixel of the {width} x {height} px image"
             )
-        results["img"] = image[y1:y2, x1:x2]
+        results["img"] = image[int(y1) : int(y2), int(x1) : int(x2)]
         results["img_shape"] = results["img"].shape[:2]
         return results

@@ -35,9 +35,8 @@ class CUBRetrieval(ZeroShotDataset):
         """Images in the order of ``images.txt``."""
         root = Path(self.data_root)
         images = read_table(root / "images.txt", str)
-        labels = read_table(root / "image_class_labels.txt", int)
+        labels = read_table(root / "image_class_labels.txt", int, same=images)
         classes = read_table(root / "classes.txt", str)
-        _same_keys(images, labels, root / "images.txt", root / "image_class_labels.txt")
         if sorted(classes) != list(range(1, len(classes) + 1)):
             raise ValueError(
                 f"{root / 'classes.txt'}: expected the class ids 1 to {len(classes)}"
@@ -47,9 +46,7 @@ class CUBRetrieval(ZeroShotDataset):
             for number, (name,) in images.items()
         ]
         if self.crop:
-            path = root / "bounding_boxes.txt"
-            boxes = read_table(path, float, values=4)
-            _same_keys(images, boxes, root / "images.txt", path)
+            boxes = read_table(root / "bounding_boxes.txt", float, 4, same=images)
             for sample, number in zip(samples, images):
                 x, y, width, height = boxes[number]
                 sample["bbox"] = [x, y, x + width, y + height]
@@ -60,18 +57,27 @@ class CUBRetrieval(ZeroShotDataset):
         )
 
 
-def read_table(path: Path, kind: type, values: int = 1) -> dict[int, list]:
+def read_table(
+    path: Path, kind: type, values: int = 1, same: dict | None = None
+) -> dict[int, list]:
     """Lines of a number and its values, by number.
+
+    Args:
+        path: The file.
+        kind: Of the values.
+        values: How many.
+        same: A table that must have the same numbers.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: On a line of another form, or a number given twice.
+        ValueError: On a line of another form, a number given twice, or other
+            numbers than those of ``same``.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; is data_root the unpacked data set?")
     table: dict[int, list] = {}
     for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        key, *fields = line.split()
+        key, *fields = line.split() or [""]
         try:
             if len(fields) != values or int(key) in table:
                 raise ValueError
@@ -81,13 +87,9 @@ def read_table(path: Path, kind: type, values: int = 1) -> dict[int, list]:
                 f"{path}, line {i}: expected a number not used before and {values} "
                 f"{kind.__name__}, got {line!r}"
             ) from None
-    return table
-
-
-def _same_keys(first: dict, second: dict, first_path: Path, second_path: Path) -> None:
-    if odd := first.keys() ^ second.keys():
-        where = second_path if min(odd) in first else first_path
+    if same is not None and (odd := table.keys() ^ same.keys()):
         raise ValueError(
-            f"{where} lacks {len(odd - (second if where == second_path else first).keys())}"
-            f" of the images of the other list, the first of them {min(odd)}"
+            f"{path}: has {len(table)} images, images.txt has {len(same)}; image "
+            f"{min(odd)} is in only one of them"
         )
+    return table

@@ -51,7 +51,9 @@ class LPW(RetrievalDataset):
         tracklets = [
             (scene, view, person, path)
             for scene in SCENES[self.split]
-            for view, view_path in _numbered(Path(self.data_root, f"scen{scene}"), "view")
+            for view, view_path in _numbered(
+                Path(self.data_root, f"scen{scene}"), "view"
+            )
             for person, path in _numbered(view_path, "")
         ]
         persons = sorted({(scene, person) for scene, _, person, _ in tracklets})

@@ -25,7 +25,11 @@ class ZeroShotDataset(RetrievalDataset):
         self.crop = crop
         super().__init__(data_root=data_root, **kwargs)
         transforms = self.pipeline.transforms
-        if crop and transforms and not any(isinstance(t, CropToBox) for t in transforms):
+        if (
+            crop
+            and transforms
+            and not any(isinstance(t, CropToBox) for t in transforms)
+        ):
             raise ValueError(
                 f"{type(self).__name__}: crop=True needs dict(type='CropToBox') in "
                 "the pipeline, after the image is loaded"

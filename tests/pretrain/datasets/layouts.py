@@ -1,0 +1,122 @@
+"""Tiny generated trees of the data sets' official layouts."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.io import savemat
+
+SIZE = (40, 30)  # width, height
+
+
+def save_image(path, seed):
+    """Noise; the same seed gives the same image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def make_cub(root, classes=5, per_class=3):
+    """CUB_200_2011; image ids count in the order of classes."""
+    root = Path(root)
+    lines = dict(images=[], image_class_labels=[], bounding_boxes=[], classes=[])
+    number = 0
+    for c in range(1, classes + 1):
+        name = f"{c:03d}.Bird_{c}"
+        lines["classes"].append(f"{c} {name}")
+        for i in range(per_class):
+            number += 1
+            save_image(root / "images" / name / f"Bird_{c}_{i}.jpg", number)
+            lines["images"].append(f"{number} {name}/Bird_{c}_{i}.jpg")
+            lines["image_class_labels"].append(f"{number} {c}")
+            lines["bounding_boxes"].append(f"{number} 4.0 2.0 20.0 10.0")
+    for name, content in lines.items():
+        (root / f"{name}.txt").write_text("\n".join(content) + "\n")
+    return str(root)
+
+
+def _save_annotations(path, names, key, classes, **more):
+    fields = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", key, *more]
+    table = np.zeros((1, len(names)), dtype=[(field, object) for field in fields])
+    for i, (name, label) in enumerate(zip(names, classes)):
+        values = (5, 3, 24, 12, label, name, *(values[i] for values in more.values()))
+        table[0, i] = values
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = dict(annotations=table)
+    if key == "relative_im_path":
+        content["class_names"] = _class_names(max(classes))
+    savemat(path, content)
+
+
+def _class_names(count):
+    return np.array([[f"Car {i}" for i in range(1, count + 1)]], dtype=object)
+
+
+def make_cars(root, layout="whole", classes=4, per_class=4):
+    """Cars in one of their two layouts; every other image is a test image."""
+    root = Path(root)
+    labels = np.repeat(np.arange(1, classes + 1), per_class)
+    test = np.arange(len(labels)) % 2
+    if layout == "whole":
+        names = [f"car_ims/{i:06d}.jpg" for i in range(1, len(labels) + 1)]
+        for i, name in enumerate(names):
+            save_image(root / name, i)
+        _save_annotations(
+            root / "cars_annos.mat", names, "relative_im_path", labels, test=test
+        )
+        return str(root)
+    for part, file in ((0, "cars_train_annos"), (1, "cars_test_annos_withlabels")):
+        members = np.flatnonzero(test == part)
+        names = [f"{i:05d}.jpg" for i in range(1, len(members) + 1)]
+        for i, name in zip(members, names):
+            save_image(root / ("cars_test" if part else "cars_train") / name, int(i))
+        folder = root if part and layout == "test labels apart" else root / "devkit"
+        _save_annotations(folder / f"{file}.mat", names, "fname", labels[members])
+    savemat(root / "devkit/cars_meta.mat", dict(class_names=_class_names(classes)))
+    return str(root)
+
+
+def make_mars(root, frames=2):
+    """MARS: persons 1, 3, 5 to train; junk, a distractor, 2 and 4 to test."""
+    root = Path(root)
+    tracks = dict(
+        train=[(1, 1), (1, 1), (1, 2), (3, 1), (3, 6), (5, 2)],
+        test=[(-1, 1), (0, 1), (2, 1), (2, 3), (2, 3), (4, 2), (4, 5)],
+    )
+    (root / "info").mkdir(parents=True, exist_ok=True)
+    for split, persons in tracks.items():
+        names, table = [], []
+        for t, (person, camera) in enumerate(persons, start=1):
+            folder = "00-1" if person == -1 else f"{person:04d}"
+            first = len(names) + 1
+            for f in range(1, frames + 1):
+                name = f"{folder}C{camera}T{t:04d}F{f:03d}.jpg"
+                save_image(root / f"bbox_{split}" / folder / name, len(names))
+                names.append(name)
+            table.append([first, len(names), person, camera])
+        (root / "info" / f"{split}_name.txt").write_text("\n".join(names) + "\n")
+        savemat(
+            root / f"info/tracks_{split}_info.mat",
+            {f"track_{split}_info": np.array(table, np.int32)},
+        )
+    queries = np.array([[3, 4, 6]], np.uint16)
+    savemat(root / "info/query_IDX.mat", dict(query_IDX=queries))
+    return str(root)
+
+
+def make_lpw(root, frames=(2, 9, 10)):
+    """LPW; person 7 of scene 2 is not person 7 of scene 3."""
+    root = Path(root)
+    persons = {
+        "scen1/view1": (2, 30),
+        "scen1/view2": (2, 30, 31),
+        "scen1/view3": (31,),
+        "scen2/view1": (7, 8),
+        "scen2/view4": (7,),
+        "scen3/view3": (7, 9),
+    }
+    for folder, numbers in persons.items():
+        for number in numbers:
+            for frame in frames:
+                save_image(root / folder / str(number) / f"{frame}.jpg", frame)
+    return str(root)
