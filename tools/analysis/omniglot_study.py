@@ -118,7 +118,7 @@ def run(args, method, noise, seed):
         with open(folder / "train.log", "w") as log, contextlib.redirect_stdout(log):
             runner = Runner.from_cfg(run_config(args, method, noise, seed))
             metrics = runner.train() and runner.val_loop.run()
-            attention, label, true = read_attention(
+            attention, label, true = attention_to_labels(
                 runner, runner.val_dataloader.dataset.pipeline
             )
         np.savez(folder / "attention.npz", attention=attention, label=label, true=true)
@@ -138,41 +138,22 @@ def run(args, method, noise, seed):
     return json.loads((folder / "result.json").read_text())
 
 
-def read_attention(runner, pipeline):
-    """Attention of every training image to its label, without augmentation."""
+def attention_to_labels(runner, pipeline):
+    """Attention, label and true label of every training image, not augmented."""
     import numpy as np
     import torch
-    from mmengine.dataset import DefaultSampler, pseudo_collate
-    from torch.utils.data import DataLoader
 
-    from semamb_mm.functional import caa_scores
+    from semamb_mm.pretrain.inference import embed_dataset, read_attention
 
     dataset = runner.train_dataloader.dataset
     dataset.pipeline = pipeline
-    loader = DataLoader(
-        dataset,
-        batch_size=128,
-        sampler=DefaultSampler(dataset, shuffle=False),
-        collate_fn=pseudo_collate,
-    )
-    runner.model.eval()
-    parts = []
-    with torch.no_grad():
-        for batch in loader:
-            data = runner.model.data_preprocessor(batch, False)
-            samples = runner.model(**data, mode="predict")
-            parts.append(
-                caa_scores(
-                    torch.stack([sample.embedding for sample in samples]),
-                    runner.model.head.context.weight,
-                    torch.cat([sample.gt_label for sample in samples]),
-                    temperature=runner.model.head.temperature,
-                )
-            )
     label = dataset.get_gt_labels()
+    attention = read_attention(
+        runner.model, embed_dataset(runner.model, dataset), torch.from_numpy(label)
+    )
     infos = map(dataset.get_data_info, range(len(dataset)))
     true = np.array([info.get("true_label", info["gt_label"]) for info in infos])
-    return torch.cat(parts).numpy(), label, true
+    return attention.numpy(), label, true
 
 
 def register_library_loss():
