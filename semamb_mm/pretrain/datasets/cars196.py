@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from mmpretrain.registry import DATASETS
 
 from .mat_file import read_mat
@@ -74,22 +73,21 @@ class CARS196Retrieval(ZeroShotDataset):
 
 
 def _read_annotations(path: Path, name: str, folder: Path, crop: bool) -> list[dict]:
-    samples = []
-    annotations = np.atleast_1d(read_mat(str(path), "annotations"))
-    for i, annotation in enumerate(annotations, start=1):
-        try:
-            sample = dict(
-                img_path=f"{folder}/{annotation[name]}",
-                gt_label=int(annotation["class"]) - 1,
-            )
+    annotations = read_mat(str(path), "annotations")
+    columns = (name, "class", *BOX)
+    try:
+        table = [annotations[column] for column in columns]
+        samples = []
+        for image, label, *box in zip(*table, strict=True):
+            sample = dict(img_path=f"{folder}/{image}", gt_label=int(label) - 1)
             # Matlab counts pixels from 1 and includes the last one.
-            x1, y1, x2, y2 = (float(annotation[key]) for key in BOX)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path}: annotation {i} has no proper {name!r}, 'class' and {BOX} "
-                f"({type(error).__name__}: {error})"
-            ) from error
-        if crop:
-            sample["bbox"] = [x1 - 1, y1 - 1, x2, y2]
-        samples.append(sample)
+            x1, y1, x2, y2 = map(float, box)
+            if crop:
+                sample["bbox"] = [x1 - 1, y1 - 1, x2, y2]
+            samples.append(sample)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: 'annotations' needs the fields {columns}, one value each for "
+            f"every image ({type(error).__name__}: {error})"
+        ) from error
     return samples
