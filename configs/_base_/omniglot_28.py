@@ -21,7 +21,7 @@ model = dict(
         num_classes=136,
         in_channels=64,
         embedding_channels=64,
-        loss=dict(type='OSMCAALoss', osm=True, caa=True)))
+        loss=dict(type='OSMCAALoss', osm=True, caa=True, temperature=0.1)))
 
 load = [
     dict(type='LoadImageFromFile', color_type='grayscale'),
@@ -31,8 +31,7 @@ moves = dict(magnitude_level=10, magnitude_std='inf', prob=1.0, pad_val=255)
 pack = dict(type='PackInputs')
 train_dataloader = dict(
     batch_size=128,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
     sampler=dict(
         type='IdentityBalancedSampler',
         num_classes_per_batch=32,
@@ -51,8 +50,7 @@ train_dataloader = dict(
         ]))
 val_dataloader = dict(
     batch_size=128,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='OmniglotRetrieval',
@@ -63,16 +61,16 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='SelfRetrievalMetric', topk=(1, 2, 4, 8))
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=5)
+train_cfg = dict(by_epoch=True, max_epochs=15, val_interval=3)
 val_cfg = dict()
 test_cfg = dict()
-optim_wrapper = dict(optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01))
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=2e-2, weight_decay=0.01))
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
         begin=0,
-        end=30,
+        end=15,
         eta_min_ratio=0.01,
         by_epoch=True,
         convert_to_iter_based=True),

@@ -76,7 +76,11 @@ def run_config(args, method, noise, seed):
     from mmengine.config import Config, DictAction
 
     cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict(dict(model=dict(head=METHODS[method])))
+    # The class scores of the library's losses share the temperature too.
+    temperature = cfg.model.head.loss.temperature
+    cfg.merge_from_dict(
+        dict(model=dict(head=dict(METHODS[method], temperature=temperature)))
+    )
     cfg.merge_from_dict(
         dict(
             randomness=dict(seed=seed),

@@ -24,6 +24,8 @@ class OSMCAAHead(ClsHead):
             linear layer; ``in_channels`` without one if left out.
         loss (dict): The metric loss, :class:`OSMCAALoss` or any module with
             its ``forward``. Defaults to ``dict(type='OSMCAALoss')``.
+        temperature (float, optional): Of the class scores; the metric loss's
+            own if left out, or 1.
         classification_loss (dict): Defaults to MMPretrain's cross-entropy.
         **kwargs: The rest of :class:`mmpretrain.models.ClsHead`'s.
 
@@ -37,6 +39,7 @@ class OSMCAAHead(ClsHead):
         in_channels: int,
         embedding_channels: int | None = None,
         loss: dict = dict(type="OSMCAALoss"),
+        temperature: float | None = None,
         classification_loss: dict = dict(type="CrossEntropyLoss", loss_weight=1.0),
         init_cfg: dict | None = dict(type="Normal", layer="Linear", std=0.01),
         **kwargs,
@@ -46,8 +49,9 @@ class OSMCAAHead(ClsHead):
             ("num_classes", num_classes),
             ("in_channels", in_channels),
             ("embedding_channels", embedding_channels or 1),
+            ("temperature", 1 if temperature is None else temperature),
         ):
-            if value < 1:
+            if value <= 0:
                 raise ValueError(f"OSMCAAHead: {name} must be positive, got {value}")
         self.num_classes = num_classes
         width = embedding_channels or in_channels
@@ -56,7 +60,9 @@ class OSMCAAHead(ClsHead):
         )
         self.context = nn.Linear(width, num_classes, bias=False)
         self.classification_loss = MODELS.build(classification_loss)
-        self.temperature = getattr(self.loss_module, "temperature", 1.0)
+        if temperature is None:
+            temperature = getattr(self.loss_module, "temperature", 1.0)
+        self.temperature = temperature
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The L2-normalised embedding ``(B, D)``."""
