@@ -5,6 +5,7 @@ from .lpw import LPW
 from .mars import MARS
 from .omniglot import OmniglotRetrieval
 from .retrieval_dataset import RetrievalDataset
+from .tracklet_dataset import TrackletDataset
 from .zero_shot_dataset import ZeroShotDataset
 from .zip_backend import ZipBackend
 
@@ -16,6 +17,7 @@ __all__ = [
     "MARS",
     "OmniglotRetrieval",
     "RetrievalDataset",
+    "TrackletDataset",
     "ZeroShotDataset",
     "ZipBackend",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmpretrain.registry import DATASETS
 
-from .retrieval_dataset import RetrievalDataset
+from .tracklet_dataset import TrackletDataset
 
 SCENES = dict(train=(2, 3), test=(1,))
 # Every person of scene 1 walks through view 2.
@@ -14,7 +14,7 @@ QUERY_VIEW = 2
 
 
 @DATASETS.register_module()
-class LPW(RetrievalDataset):
+class LPW(TrackletDataset):
     """Labeled Pedestrian in the Wild, video re-identification.
 
     Song et al., "Region-based Quality Estimation Network for Large-scale
@@ -39,7 +39,7 @@ class LPW(RetrievalDataset):
     Args:
         data_root (str): The folder ``pep_256x128``.
         split (str): ``train`` or ``test``.
-        **kwargs: :class:`RetrievalDataset`'s.
+        **kwargs: :class:`TrackletDataset`'s.
 
     Raises:
         FileNotFoundError: If a scene's folder is missing.
@@ -74,7 +74,7 @@ class LPW(RetrievalDataset):
             if not frames:
                 raise ValueError(f"{path}: expected the .jpg frames of a tracklet")
             frames.sort(key=lambda name: (len(name), name))
-            samples += [dict(info, img_path=f"{path}/{name}") for name in frames]
+            samples += self.image_samples([f"{path}/{name}" for name in frames], **info)
         return samples
 
 

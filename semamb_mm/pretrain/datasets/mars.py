@@ -6,7 +6,7 @@ from pathlib import Path
 from mmpretrain.registry import DATASETS
 
 from .mat_file import read_mat_table
-from .retrieval_dataset import RetrievalDataset
+from .tracklet_dataset import TrackletDataset
 
 JUNK = -1
 
@@ -21,7 +21,7 @@ class Tracklet:
 
 
 @DATASETS.register_module()
-class MARS(RetrievalDataset):
+class MARS(TrackletDataset):
     """MARS, video re-identification; an item is an image of a tracklet.
 
     Zheng et al., ECCV 2016. The ``info`` folder is published apart from the
@@ -37,12 +37,14 @@ class MARS(RetrievalDataset):
     split's own list), and ``role`` in testing: ``query`` for the 1,980
     tracklets of ``query_IDX.mat``, else ``gallery``. Training labels count
     from 0; test labels are MARS's own person numbers, of which 0 is a
-    distractor, in the gallery only. Junk (person -1) is left out.
+    distractor, in the gallery only. Junk (person -1) is left out. The
+    official evaluation searches the queries in all test tracklets, the other
+    queries among them: ``TrackletRetrievalMetric(queries_in_gallery=True)``.
 
     Args:
         data_root (str): The data set's folder.
         split (str): ``train`` or ``test``.
-        **kwargs: :class:`RetrievalDataset`'s.
+        **kwargs: :class:`TrackletDataset`'s.
 
     Raises:
         FileNotFoundError: If one of the lists is missing.
@@ -71,7 +73,7 @@ class MARS(RetrievalDataset):
             )
             if self.split == "test":
                 info["role"] = "query" if number in queries else "gallery"
-            samples += [dict(info, img_path=path) for path in tracklet.images]
+            samples += self.image_samples(tracklet.images, **info)
         return samples
 
 

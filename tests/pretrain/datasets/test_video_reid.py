@@ -134,3 +134,14 @@ def test_lpw_names_what_is_wrong(tmp_path):
     (tmp_path / "scen2").mkdir()
     with pytest.raises(ValueError, match="scen2: expected folders named view<number>"):
         LPW(root)
+
+
+@pytest.mark.parametrize(("data_set", "make"), [(MARS, make_mars), (LPW, make_lpw)])
+def test_stride_thins_tracklets(tmp_path, data_set, make):
+    root = make(tmp_path, (1, 2, 3)) if data_set is LPW else make(tmp_path, frames=3)
+    every, second = data_set(root), data_set(root, tracklet_stride=2)
+    (keys, names), (kept_keys, kept) = by_tracklet(every), by_tracklet(second)
+    assert kept_keys == keys
+    assert kept == {number: images[::2] for number, images in names.items()}
+    with pytest.raises(ValueError, match="tracklet_stride must be positive, got 0"):
+        data_set(root, tracklet_stride=0)
