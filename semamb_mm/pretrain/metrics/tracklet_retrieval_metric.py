@@ -29,6 +29,8 @@ class TrackletRetrievalMetric(BaseMetric):
     Args:
         topk (sequence of int): Ranks of the CMC. Defaults to (1, 5, 10, 20).
         pooling (str): ``mean`` or ``max`` of the L2-normalised embeddings.
+        queries_in_gallery (bool): Search each query among the other queries,
+            too, as MARS's own evaluation does. Defaults to ``False``.
         re_ranking (dict | bool): Also report k-reciprocal re-ranking, with
             :func:`re_rank`'s options. Defaults to ``False``.
 
@@ -45,6 +47,7 @@ class TrackletRetrievalMetric(BaseMetric):
         self,
         topk: Sequence[int] = (1, 5, 10, 20),
         pooling: str = "mean",
+        queries_in_gallery: bool = False,
         re_ranking: dict | bool = False,
         collect_device: str = "cpu",
         prefix: str | None = None,
@@ -60,6 +63,7 @@ class TrackletRetrievalMetric(BaseMetric):
             )
         self.topk = tuple(topk)
         self.pooling = pooling
+        self.gallery_roles = ROLES if queries_in_gallery else ROLES[1:]
         self.re_ranking = {} if re_ranking is True else re_ranking
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
@@ -81,7 +85,8 @@ class TrackletRetrievalMetric(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The scores of all tracklets."""
-        query, gallery = (self.pool(results, role) for role in ROLES)
+        query = self.pool(results, ROLES[:1])
+        gallery = self.pool(results, self.gallery_roles)
         distances = torch.cdist(query[0], gallery[0]).numpy()
         scores = tracklet_scores(distances, *query[1:], *gallery[1:], self.topk)
         left_out = scores.pop("queries_without_match")
@@ -99,21 +104,22 @@ class TrackletRetrievalMetric(BaseMetric):
             scores |= {f"{name}_reranked": value for name, value in again.items()}
         return scores
 
-    def pool(self, results: list, role: str):
-        """Embeddings ``(t, D)``, persons and cameras of a role's tracklets."""
-        tracklets: dict[int, list] = {}
-        owners: dict[int, tuple[int, int]] = {}
-        for (its_role, tracklet), owner, embedding in results:
-            if its_role != role:
+    def pool(self, results: list, roles: Sequence[str]):
+        """Embeddings ``(t, D)``, persons and cameras of the roles' tracklets."""
+        tracklets: dict[tuple[str, int], list] = {}
+        owners: dict[tuple[str, int], tuple[int, int]] = {}
+        for key, owner, embedding in results:
+            role, tracklet = key
+            if role not in roles:
                 continue
-            if owners.setdefault(tracklet, owner) != owner:
+            if owners.setdefault(key, owner) != owner:
                 raise ValueError(
                     f"{role} tracklet {tracklet} belongs to person and camera "
-                    f"{owners[tracklet]} and to {owner}"
+                    f"{owners[key]} and to {owner}"
                 )
-            tracklets.setdefault(tracklet, []).append(embedding)
+            tracklets.setdefault(key, []).append(embedding)
         if not tracklets:
-            raise ValueError(f"no image has the role {role!r}")
+            raise ValueError(f"no image has the role {' or '.join(roles)!r}")
         pooled = []
         for embeddings in tracklets.values():
             images = F.normalize(torch.from_numpy(np.stack(embeddings)))

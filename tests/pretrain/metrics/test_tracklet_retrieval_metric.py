@@ -52,6 +52,24 @@ def test_tracklets_are_pooled():
     assert evaluate(samples[:1] + samples[2:])["reid/CMC-1"] == 0
 
 
+def test_queries_in_the_gallery():
+    samples = [
+        image(0, 1, 1, 0, "query"),
+        image(10, 1, 2, 1, "query"),
+        image(5, 2, 1, 2, "query"),
+        image(30, 2, 2, 3, "gallery"),
+    ]
+    # Of the gallery only person 2's query has a match, its only one.
+    scores = evaluate(samples)
+    assert (scores["reid/CMC-1"], scores["reid/mAP"]) == (100, 100)
+    # Person 1's two queries find each other second, behind person 2's; person
+    # 2's finds its match behind both; its own copy is under its own camera.
+    scores = evaluate(samples, queries_in_gallery=True, topk=(1, 2, 3))
+    cmc = [scores[f"reid/CMC-{k}"] for k in (1, 2, 3)]
+    assert cmc == pytest.approx([0, 200 / 3, 100])
+    assert scores["reid/mAP"] == pytest.approx(100 * (1 / 2 + 1 / 2 + 1 / 3) / 3)
+
+
 def brute_force(distances, qp, qc, gp, gc, topk):
     cmc, ap = np.zeros(len(topk)), []
     for i in range(len(qp)):

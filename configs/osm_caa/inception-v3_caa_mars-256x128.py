@@ -1,0 +1,3 @@
+_base_ = 'inception-v3_osm-caa_mars-256x128.py'
+
+model = dict(head=dict(loss=dict(osm=False, caa=True)))

@@ -1,0 +1,3 @@
+_base_ = 'resnet50_osm-caa_cub-224x224.py'
+
+model = dict(head=dict(loss=dict(osm=True, caa=False)))

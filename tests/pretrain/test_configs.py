@@ -1,0 +1,92 @@
+"""Every config of OSM/CAA trains and tests on a tiny tree of its own layout."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from .datasets.layouts import make_cars, make_cub, make_lpw, make_mars
+from .datasets.test_omniglot import make_folders
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs" / "osm_caa").glob("*.py"))
+TREES = {
+    "cub": lambda root: make_cub(root, classes=4, per_class=4),
+    "cars196": make_cars,
+    "mars": make_mars,
+    "lpw": make_lpw,
+    "omniglot": make_folders,
+}
+ROWS = {
+    "contrastive": (False, False),
+    "osm": (True, False),
+    "caa": (False, True),
+    "osm-caa": (True, True),
+}
+# The smallest that InceptionV3 takes is 75 pixels wide.
+SMALL = {
+    "RandomResizedCrop": dict(scale=75),
+    "ResizeEdge": dict(scale=80),
+    "CenterCrop": dict(crop_size=75),
+    "RandomCrop": dict(crop_size=(90, 75)),
+}
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    return {name: make(tmp_path_factory.mktemp(name)) for name, make in TREES.items()}
+
+
+def parts(path):
+    """Row and data set in a config's name, ``<network>_<row>_<data>-<size>``."""
+    _, row, data = path.stem.split("_")
+    return row, data.split("-")[0]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_trains_and_tests(path, trees, tmp_path, monkeypatch):
+    import semamb_mm.pretrain  # noqa: F401
+
+    init_default_scope("mmpretrain")
+    row, data = parts(path)
+    monkeypatch.setenv("DATA_ROOT", trees[data])
+    cfg = Config.fromfile(str(path))
+    loss = cfg.model.head.loss
+    assert (loss.osm, loss.caa) == ROWS[row]
+
+    for part in cfg.model.image_encoder:
+        part.pop("init_cfg", None)  # the pretrained weights are a download
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    for loader in loaders:
+        loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+        if data in ("cub", "cars196"):
+            loader.dataset.crop = row == "osm-caa"
+        for step in loader.dataset.pipeline if data != "omniglot" else ():
+            step.update(SMALL.get(step.type, {}))
+            if step.type == "Resize":
+                step.scale = (75, 90)
+    cfg.train_dataloader.sampler.update(
+        num_classes_per_batch=2, num_samples_per_class=2
+    )
+    cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    checkpoint = cfg.default_hooks.checkpoint
+    best = checkpoint.pop("save_best")
+    checkpoint.update(interval=-1, save_last=False)
+    cfg.work_dir = str(tmp_path)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == len(runner.train_dataloader) >= 2
+    metrics = runner.test()
+    assert 0 <= metrics[best] <= 100
+
+
+def test_every_data_set_has_every_row_with_both_networks():
+    names = {path.stem for path in CONFIGS if parts(path)[1] != "omniglot"}
+    assert names == {
+        f"{network}_{row}_{data}"
+        for network in ("inception-v3", "resnet50")
+        for row in ROWS
+        for data in ("cub-224x224", "cars196-224x224", "mars-256x128", "lpw-256x128")
+    }
