@@ -19,6 +19,7 @@ import os
 import statistics
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from copy import deepcopy
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def run_config(args, method, noise, seed):
     # The class scores of the library's losses share the temperature too.
     temperature = cfg.model.head.loss.temperature
     cfg.merge_from_dict(
-        dict(model=dict(head=dict(METHODS[method], temperature=temperature)))
+        dict(model=dict(head=dict(deepcopy(METHODS[method]), temperature=temperature)))
     )
     cfg.merge_from_dict(
         dict(
