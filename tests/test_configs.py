@@ -1,4 +1,4 @@
-"""Every config builds, trains and tests on a tiny tree of its own layout."""
+"""The pose configs train and test on a tiny tree; all are listed for mim."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from semamb_mm.pose.datasets import write_pts_tree
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
+POSE_CONFIGS = [path for path in CONFIGS if path.parent.name != "osm_caa"]
 
 
 def tiny_tree(root):
@@ -27,7 +28,7 @@ def tiny_tree(root):
     return root
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", POSE_CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_and_tests(path, tmp_path, monkeypatch):
     import semamb_mm.pose  # noqa: F401
 

@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from semamb_mm.pretrain import SelfRetrievalMetric
+from semamb_mm.pretrain.metrics import self_retrieval_metric
 from semamb_mm.pretrain.metrics.self_retrieval_metric import (
     clustering_nmi,
+    rankings,
     retrieval_scores,
 )
 
@@ -82,6 +84,27 @@ def test_blocks_change_nothing():
     embeddings, labels = random_set(2)
     whole = retrieval_scores(embeddings, labels, topk=(1, 5))
     assert retrieval_scores(embeddings, labels, topk=(1, 5), block_size=7) == whole
+
+
+@pytest.mark.parametrize("library", ["faiss", "torch"])
+def test_neighbours_are_the_head_of_the_ranking(library, monkeypatch):
+    if library == "faiss":
+        pytest.importorskip("faiss", reason="faiss is not installed")
+    else:
+        monkeypatch.setattr(self_retrieval_metric, "faiss", None)
+    embeddings, labels = random_set(4)
+    whole = retrieval_scores(embeddings, labels, topk=(1, 5))
+    head = retrieval_scores(
+        embeddings, labels, topk=(1, 5), block_size=50, mean_average_precision=False
+    )
+    del whole["mAP"]
+    assert head == whole
+    embeddings[10:14] = embeddings[10]  # may push the query out of the nearest
+    for queries, order in rankings(embeddings, 3, block_size=50):
+        assert order.shape == (len(queries), 3)
+        assert not (order == queries[:, None]).any()
+    order = torch.cat([order for _, order in rankings(embeddings, 1)])
+    assert set(order[10:14].flatten().tolist()) <= {10, 11, 12, 13}
 
 
 def test_nmi():
