@@ -29,7 +29,8 @@ CONFIG = (
 METHODS = {
     "cross_entropy": dict(loss=dict(osm=False, caa=False, loss_weight=0.0)),
     "contrastive_alone": dict(
-        loss=dict(osm=False, caa=False), classification_loss=dict(loss_weight=0.0)
+        loss=dict(osm=False, caa=False),
+        classification_loss=dict(type="CrossEntropyLoss", loss_weight=0.0),
     ),
     "contrastive": dict(loss=dict(osm=False, caa=False)),
     "osm": dict(loss=dict(osm=True, caa=False)),

@@ -10,6 +10,11 @@ from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
+try:
+    import faiss
+except ImportError:
+    faiss = None
+
 ITEMS = ("recall", "mAP", "r_precision", "nmi")
 
 
@@ -25,8 +30,9 @@ class SelfRetrievalMetric(BaseMetric):
     Args:
         topk (int | sequence of int): The K of ``Recall@K``.
         items (sequence of str): Of ``recall``, ``mAP`` (over the whole
-            ranking), ``r_precision`` and ``nmi`` (of k-means clusters, as
-            many as classes; needs scikit-learn). Defaults to all but ``nmi``.
+            ranking, which is not made without it), ``r_precision`` and
+            ``nmi`` (of k-means clusters, as many as classes; needs
+            scikit-learn). Defaults to all but ``nmi``.
         block_size (int): Queries ranked at a time. Defaults to 1024.
 
     Raises:
@@ -65,7 +71,9 @@ class SelfRetrievalMetric(BaseMetric):
         """The scores of the whole set."""
         embeddings = torch.from_numpy(np.stack([r[0] for r in results]))
         labels = torch.tensor([label for _, label in results])
-        scores = retrieval_scores(embeddings, labels, self.topk, self.block_size)
+        scores = retrieval_scores(
+            embeddings, labels, self.topk, self.block_size, "mAP" in self.items
+        )
         lonely = scores.pop("queries_without_match")
         if lonely:
             print_log(
@@ -100,23 +108,53 @@ def checked_embedding(sample: dict) -> np.ndarray:
 
 
 def rankings(
-    embeddings: Tensor, block_size: int = 1024
+    embeddings: Tensor, neighbours: int | None = None, block_size: int = 1024
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Queries ``(b,)`` and their gallery ``(b, n - 1)``, nearest first.
+    """Queries ``(b,)`` and their nearest ``(b, neighbours)``, nearest first.
 
-    ``embeddings`` ``(n, D)`` are normalised; ties go by index.
+    The query itself is left out. Exact; by faiss where it is installed and
+    not the whole ranking is asked for.
+
+    Args:
+        embeddings: ``(n, D)``; normalised here.
+        neighbours: All others if left out.
+        block_size: Queries at a time.
     """
     embeddings = F.normalize(embeddings.float())
-    for start in range(0, len(embeddings), block_size):
-        queries = torch.arange(start, min(start + block_size, len(embeddings)))
+    others = len(embeddings) - 1
+    neighbours = others if neighbours is None else min(neighbours, others)
+    search = by_faiss if faiss and neighbours < others else by_torch
+    for queries, order in search(embeddings, neighbours + 1, block_size):
+        # The query goes to the end, where it is cut off; so does the last one
+        # where duplicates have pushed the query out.
+        itself = order == queries[:, None]
+        order = order.gather(1, itself.int().argsort(dim=1, stable=True))
+        yield queries, order[:, :neighbours]
+
+
+def by_torch(embeddings, count, block_size):
+    for queries in torch.arange(len(embeddings)).split(block_size):
         similarity = embeddings[queries] @ embeddings.T
-        similarity[torch.arange(len(queries)), queries] = -torch.inf
-        order = similarity.argsort(dim=1, descending=True, stable=True)
-        yield queries, order[:, :-1]
+        if count < len(embeddings):
+            yield queries, similarity.topk(count, dim=1).indices
+        else:
+            yield queries, similarity.argsort(dim=1, descending=True, stable=True)
+
+
+def by_faiss(embeddings, count, block_size):
+    points = np.ascontiguousarray(embeddings.numpy())
+    index = faiss.IndexFlatIP(points.shape[1])
+    index.add(points)
+    for queries in torch.arange(len(points)).split(block_size):
+        yield queries, torch.from_numpy(index.search(points[queries], count)[1])
 
 
 def retrieval_scores(
-    embeddings: Tensor, labels: Tensor, topk: Sequence[int], block_size: int = 1024
+    embeddings: Tensor,
+    labels: Tensor,
+    topk: Sequence[int],
+    block_size: int = 1024,
+    mean_average_precision: bool = True,
 ) -> dict[str, float]:
     """``Recall@K``, ``mAP`` and R-precision (``RP``) in percent.
 
@@ -127,6 +165,9 @@ def retrieval_scores(
         labels: ``(n,)``. A query whose class has no other member is left out
             and counted in ``queries_without_match``.
         topk: The K; one beyond ``n - 1`` looks at the whole gallery.
+        block_size: Queries at a time.
+        mean_average_precision: It needs the whole ranking of every query;
+            without it the nearest neighbours do.
 
     Raises:
         ValueError: If no class has two members.
@@ -139,7 +180,10 @@ def retrieval_scores(
         )
     recall = {k: [] for k in topk}
     average_precision, r_precision = [], []
-    for queries, order in rankings(embeddings, block_size):
+    depth = None
+    if not mean_average_precision:
+        depth = max(*topk, int(relevant_counts.max()))
+    for queries, order in rankings(embeddings, depth, block_size):
         has_match = relevant_counts[queries] > 0
         queries, order = queries[has_match], order[has_match]
         relevant = labels[order] == labels[queries, None]
@@ -147,20 +191,21 @@ def retrieval_scores(
         rank = torch.arange(1, relevant.shape[1] + 1)
         for k in topk:
             recall[k].append(relevant[:, :k].any(dim=1))
-        precision = relevant.cumsum(dim=1) / rank
-        average_precision.append((precision * relevant).sum(dim=1) / count)
+        if mean_average_precision:
+            precision = relevant.cumsum(dim=1) / rank
+            average_precision.append((precision * relevant).sum(dim=1) / count)
         within = rank <= count[:, None]
         r_precision.append((relevant & within).sum(dim=1) / count)
 
     def percent(parts):
         return 100 * torch.cat(parts).double().mean().item()
 
-    return {
-        **{f"Recall@{k}": percent(parts) for k, parts in recall.items()},
-        "mAP": percent(average_precision),
-        "RP": percent(r_precision),
-        "queries_without_match": int((relevant_counts == 0).sum()),
-    }
+    scores = {f"Recall@{k}": percent(parts) for k, parts in recall.items()}
+    if mean_average_precision:
+        scores["mAP"] = percent(average_precision)
+    scores["RP"] = percent(r_precision)
+    scores["queries_without_match"] = int((relevant_counts == 0).sum())
+    return scores
 
 
 def clustering_nmi(embeddings: Tensor, labels: Tensor, seed: int = 0) -> float:
