@@ -65,6 +65,9 @@ def parse_args():
     )
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument(
+        "--report", action="store_true", help="train nothing, report what is finished"
+    )
+    parser.add_argument(
         "--cfg-options", nargs="+", default=[], help="for all runs, as in train.py"
     )
     return parser.parse_args()
@@ -72,6 +75,10 @@ def parse_args():
 
 def run_folder(args, method, noise, seed):
     return Path(args.work_dir) / f"{method}_noise{noise:g}_seed{seed}"
+
+
+def is_finished(folder):
+    return (folder / "result.json").exists()
 
 
 def run_config(args, method, noise, seed):
@@ -119,7 +126,7 @@ def run(args, method, noise, seed):
 
     register_library_loss()
     folder = run_folder(args, method, noise, seed)
-    if not (folder / "result.json").exists():
+    if not is_finished(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "train.log", "w") as log, contextlib.redirect_stdout(log):
             runner = Runner.from_cfg(run_config(args, method, noise, seed))
@@ -223,6 +230,14 @@ def spread(values):
     return f"{text} ± {statistics.stdev(values):.2f}" if len(values) > 1 else text
 
 
+def scores_of(results, method, noise, score):
+    return [
+        r[score]
+        for r in results
+        if (r["method"], r["noise"]) == (method, noise) and score in r
+    ]
+
+
 def make_table(args, results):
     seeds = ", ".join(map(str, args.seeds))
     head = " | ".join(f"{noise:.0%} wrong" for noise in args.noise)
@@ -232,11 +247,7 @@ def make_table(args, results):
         for method in args.methods:
             cells = []
             for noise in args.noise:
-                values = [
-                    r[score]
-                    for r in results
-                    if (r["method"], r["noise"]) == (method, noise) and score in r
-                ]
+                values = scores_of(results, method, noise, score)
                 cells.append(spread(values) if values else "")
             lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -253,24 +264,12 @@ def draw(args, results):
     out = Path(args.work_dir)
     figure, axes = plt.subplots(figsize=(7, 5))
     for method in args.methods:
-        values = np.array(
-            [
-                [
-                    r["Recall@1"]
-                    for r in results
-                    if (r["method"], r["noise"]) == (method, noise)
-                ]
-                for noise in args.noise
-            ]
-        )
-        axes.errorbar(
-            100 * np.array(args.noise),
-            values.mean(1),
-            values.std(1),
-            label=method,
-            marker="o",
-            capsize=3,
-        )
+        points = [
+            (100 * noise, np.mean(values), np.std(values))
+            for noise in args.noise
+            if (values := scores_of(results, method, noise, "Recall@1"))
+        ]
+        axes.errorbar(*zip(*points), label=method, marker="o", capsize=3)
     axes.set(xlabel="wrong training labels, %", ylabel="Recall@1, %")
     axes.legend()
     figure.tight_layout()
@@ -280,9 +279,10 @@ def draw(args, results):
     figure, axes = plt.subplots(figsize=(5, 5))
     for noise in (n for n in args.noise if n > 0):
         for seed in args.seeds:
-            with np.load(
-                run_folder(args, method, noise, seed) / "attention.npz"
-            ) as data:
+            folder = run_folder(args, method, noise, seed)
+            if not is_finished(folder):
+                continue
+            with np.load(folder / "attention.npz") as data:
                 wrong = data["label"] != data["true"]
                 false, true, _ = roc_curve(wrong, -data["attention"])
             label = f"{noise:.0%} wrong" if seed == args.seeds[0] else None
@@ -309,6 +309,7 @@ def main():
         for seed in args.seeds
         for noise in args.noise
         for method in args.methods
+        if not args.report or is_finished(run_folder(args, method, noise, seed))
     ]
     # A process per run: nothing of MMEngine's global state is carried over.
     pool = ProcessPoolExecutor(
