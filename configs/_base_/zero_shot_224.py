@@ -47,8 +47,9 @@ val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=3e-5, weight_decay=1e-4),
-    # The embedding and the class context start from nothing.
-    paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10))))
+    # The embedding (fc in InceptionV3) and the class context start from nothing.
+    paramwise_cfg=dict(
+        custom_keys=dict(head=dict(lr_mult=10), fc=dict(lr_mult=10))))
 param_scheduler = dict(
     type='CosineAnnealingLR',
     begin=0,
