@@ -76,7 +76,9 @@ def read_table(
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; is data_root the unpacked data set?")
     table: dict[int, list] = {}
-    for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for i, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         key, *fields = line.split() or [""]
         try:
             if len(fields) != values or int(key) in table:

@@ -87,7 +87,7 @@ def read_tracklets(root: str, split: str) -> list[Tracklet]:
     names_path = info / f"{split}_name.txt"
     if not names_path.is_file():
         raise FileNotFoundError(f"no file {names_path}; expected one image name a line")
-    names = names_path.read_text(encoding="utf-8").split()
+    names = names_path.read_text(encoding="utf-8", errors="replace").split()
     path = info / f"tracks_{split}_info.mat"
     table = read_mat_table(str(path), f"track_{split}_info", columns=4)
     tracklets = []

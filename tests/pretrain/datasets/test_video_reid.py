@@ -86,6 +86,10 @@ def test_mars_names_what_is_wrong(tmp_path):
     table.write_text("not found")
     with pytest.raises(ValueError, match="tracks_train_info.mat is not a whole Matlab"):
         MARS(root)
+    (info / "train_name.txt").write_bytes(bytes(range(128, 256)))
+    savemat(table, dict(track_train_info=[[1, 1, 1, 1]]))
+    with pytest.raises(ValueError, match="person 1, camera 1; .*train_name.txt has"):
+        MARS(root)
     (info / "train_name.txt").unlink()
     with pytest.raises(FileNotFoundError, match="train_name.txt"):
         MARS(root)

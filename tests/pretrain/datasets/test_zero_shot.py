@@ -117,6 +117,9 @@ def test_cub_cut_short_or_mislabelled_is_refused(tmp_path):
     path.write_text("\n".join(whole.splitlines()[:4]) + "\n")
     with pytest.raises(ValueError, match="classes 1 to 4 expected, found 5"):
         CUBRetrieval(root)
+    path.write_bytes(bytes(range(128, 256)))
+    with pytest.raises(ValueError, match="classes.txt, line 1: expected a number"):
+        CUBRetrieval(root)
     path.unlink()
     with pytest.raises(FileNotFoundError, match="classes.txt"):
         CUBRetrieval(root)
