@@ -163,10 +163,15 @@ def weighted_contrastive_loss(
                 margin,
                 negative_weight,
                 detach_weights,
-                chunk_size or max(1, len(labels)),
+                chunk_size,
                 soft_mining,
             ),
         )
+
+
+# Rows of a block when all pairs are kept: small enough for a processor's cache,
+# large enough for its matrix product.
+_ROWS = 128
 
 
 class _Options(NamedTuple):
@@ -174,70 +179,90 @@ class _Options(NamedTuple):
     margin: float
     negative_weight: float
     detach_weights: bool
-    chunk_size: int
+    chunk_size: int | None
     soft_mining: bool
 
 
 class _Pairs(NamedTuple):
-    """Rows ``r`` of the pair matrix. P positive pairs, listed; negatives dense."""
+    """Pairs ``i < j``, ``r`` rows against the ``c`` columns from the first row on.
 
-    positives: tuple[Tensor, Tensor]  # their row (in the block) and column
+    P positive pairs, listed; negatives dense.
+    """
+
+    positives: tuple[Tensor, Tensor]  # their row and column in the block
     squared: Tensor  # (P,) d^2 of the positives
     scores: Tensor  # (P,) s+
     weights: Tensor  # (P,) w+
-    inverse: Tensor  # (r, m) 1 / d
-    slack: Tensor  # (r, m) max(0, margin - d), 0 for pairs of one class
-    same: Tensor  # (r, m) bool, the diagonal included
-    negative_weights: Tensor  # (r, m) w-
+    inverse: Tensor  # (r, c) 1 / d
+    slack: Tensor  # (r, c) max(0, margin - d); 0 where not a negative pair
+    negative_weights: Tensor  # (r, c) w-
+    weighted: Tensor  # (r, c) w- max(0, margin - d)
 
 
-def _pairs(features, norms, attention, labels, rows, options: _Options) -> _Pairs:
-    squared = features[rows] @ features.t()
-    squared.mul_(-2).add_(norms).add_(norms[rows, None])
-    same = labels[rows, None] == labels
-    row, column = same.nonzero(as_tuple=True)
-    other = row + rows.start != column
-    row, column = row[other], column[other]
-    near = squared[row, column].clamp_(min=0)
+def _pairs(left, right, attention, labels, rows, options: _Options) -> _Pairs:
+    columns = slice(rows.start, None)
+    squared = left[rows] @ right[columns].t()
+    height = len(squared)
+    row, column = (labels[rows, None] == labels[columns]).nonzero(as_tuple=True)
+    upper = row < column
+    positives = row, column = row[upper], column[upper]
+    near = squared[positives].clamp_(min=0)
     if options.soft_mining:
         scores = torch.exp(-near / options.sigma**2)
     else:
         scores = torch.ones_like(near)
-    weights = scores
-    if attention is not None:
-        weights = scores * torch.minimum(attention[rows][row], attention[column])
+    if attention is None:
+        weights = scores
+    else:
+        lower = torch.minimum(attention[rows, None], attention[columns])
+        weights = scores * lower[positives]
     # Where two samples coincide the direction is undefined and the features'
     # difference 0: a bounded 1 / d gives the gradient 0.
-    tiny = torch.finfo(squared.dtype).eps
-    inverse = squared.clamp(min=tiny).rsqrt_()
-    slack = squared.clamp_(min=0).sqrt_().neg_().add_(options.margin).clamp_(min=0)
-    slack.masked_fill_(same, 0)
-    negative = slack if options.soft_mining else (~same).to(slack)
-    if attention is not None:
-        negative = negative * torch.minimum(attention[rows, None], attention)
-    return _Pairs((row, column), near, scores, weights, inverse, slack, same, negative)
+    squared.clamp_(min=torch.finfo(squared.dtype).eps ** 1.5)
+    inverse = squared.rsqrt()
+    slack = squared.mul_(inverse).neg_().add_(options.margin).clamp_(min=0)
+    slack[:, :height].triu_(1)
+    slack[positives] = 0
+    if options.soft_mining:
+        negative = slack if attention is None else lower.mul_(slack)
+    else:
+        negative = torch.ones_like(slack) if attention is None else lower
+        negative[:, :height].triu_(1)
+        negative[positives] = 0
+    weighted = negative * slack
+    return _Pairs(
+        positives, near, scores, weights, inverse, slack, negative, weighted
+    )
 
 
 class _WeightedContrastive(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features, attention, labels, options):
         count = len(features)
-        step = options.chunk_size
+        step = options.chunk_size or _ROWS
         blocks = [slice(i, min(i + step, count)) for i in range(0, count, step)]
-        norms = features.square().sum(dim=1)
+        # left @ right^T is d^2
+        norms = features.square().sum(dim=1, keepdim=True)
+        ones = torch.ones_like(norms)
+        left = torch.cat((-2 * features, norms, ones), dim=1)
+        right = torch.cat((features, ones, norms), dim=1)
+        needs_grad = any(ctx.needs_input_grad[:2])
+        keep = options.chunk_size is None and options.detach_weights and needs_grad
+        kept = []
         sums = features.new_zeros(4, dtype=torch.float64)
-        pairs = None
         for rows in blocks:
-            pairs = _pairs(features, norms, attention, labels, rows, options)
-            weighted = pairs.negative_weights * pairs.slack
+            pairs = _pairs(left, right, attention, labels, rows, options)
             sums += torch.stack(
                 (
                     pairs.weights.sum(dtype=torch.float64),
                     (pairs.weights * pairs.squared).sum(dtype=torch.float64),
                     pairs.negative_weights.sum().double(),
-                    torch.dot(weighted.flatten(), pairs.slack.flatten()).double(),
+                    torch.dot(pairs.weighted.flatten(), pairs.slack.flatten()).double(),
                 )
             )
+            if keep:
+                matrix = pairs.weighted.mul_(pairs.inverse)
+                kept.append((matrix, pairs.positives, pairs.weights))
         total, far = sums[[0, 2]], sums[[1, 3]]
         share = sums.new_tensor([1 - options.negative_weight, options.negative_weight])
         parts = torch.where(total > 0, 0.5 * far / total.clamp(min=1e-300), 0)
@@ -251,29 +276,38 @@ class _WeightedContrastive(torch.autograd.Function):
         scale = torch.where(total > 0, share / total.clamp(min=1e-300), 0)
         scale, parts = scale.tolist(), parts.tolist()
 
-        weights_learn = not options.detach_weights
         grad = grad_attention = None
-        if any(ctx.needs_input_grad[:2]):
-            grad = torch.empty_like(features)
-            if weights_learn and attention is not None:
+        if needs_grad:
+            grad = torch.zeros_like(features)
+            if attention is not None and not options.detach_weights:
                 grad_attention = torch.zeros_like(attention)
             for rows in blocks:
-                if len(blocks) > 1:
-                    pairs = _pairs(features, norms, attention, labels, rows, options)
-                    weighted = pairs.negative_weights * pairs.slack
                 # d loss / d (f_i . f_j), through the distances
-                matrix = weighted.mul_(scale[1])
-                listed = pairs.weights * -scale[0]
-                if weights_learn:
-                    listed, changes = _through_weights(
-                        pairs, attention, rows, options, scale, parts, matrix, listed
-                    )
-                    if grad_attention is not None:
-                        grad_attention[rows] += changes
-                matrix.mul_(pairs.inverse)
-                matrix[pairs.positives] = listed
-                torch.matmul(matrix, features, out=grad[rows])
-            grad *= 2
+                if keep:
+                    matrix, positives, weights = kept.pop(0)
+                    matrix.mul_(scale[1])
+                    listed = weights * -scale[0]
+                else:
+                    pairs = _pairs(left, right, attention, labels, rows, options)
+                    matrix, positives = pairs.weighted.mul_(scale[1]), pairs.positives
+                    listed = pairs.weights * -scale[0]
+                    if not options.detach_weights:
+                        listed = _through_weights(
+                            pairs,
+                            attention,
+                            rows,
+                            options,
+                            scale,
+                            parts,
+                            matrix,
+                            listed,
+                            grad_attention,
+                        )
+                    matrix.mul_(pairs.inverse)
+                matrix[positives] = listed
+                columns = slice(rows.start, None)
+                grad[rows].addmm_(matrix, features[columns])
+                grad[columns].addmm_(matrix.t(), features[rows])
         ctx.save_for_backward(grad, grad_attention)
         return loss.to(features.dtype)
 
@@ -284,30 +318,35 @@ class _WeightedContrastive(torch.autograd.Function):
         return (*grads, None, None)
 
 
-def _through_weights(pairs, attention, rows, options, scale, parts, matrix, listed):
+def _through_weights(
+    pairs, attention, rows, options, scale, parts, matrix, listed, grad_attention
+):
     """Add the weights' own gradient: ``dL/dw = (l - L) / sum w``.
 
-    Adds to ``matrix`` (before its division by ``d``) in place; returns the
-    positives' and the attention's part.
+    Adds to ``matrix`` (before its division by ``d``) and to ``grad_attention``
+    in place; returns the positives' entries.
     """
+    columns = slice(rows.start, None)
     near = (0.5 * pairs.squared - parts[0]) * scale[0]
     far = (0.5 * pairs.slack.square()).sub_(parts[1]).mul_(scale[1])
-    far.masked_fill_(pairs.same, 0)
-    row, column = pairs.positives
+    far[:, : len(far)].triu_(1)
+    far[pairs.positives] = 0
     if options.soft_mining:
         listed = listed + 2 * near * pairs.weights / options.sigma**2
         active = far * (pairs.slack > 0)
         if attention is not None:
-            active *= torch.minimum(attention[rows, None], attention)
+            active *= torch.minimum(attention[rows, None], attention[columns])
         matrix += active
     if attention is None:
-        return listed, None
+        return listed
     change = far * pairs.slack if options.soft_mining else far
-    change[row, column] = near * pairs.scores
+    change[pairs.positives] = near * pairs.scores
     # min(a_i, a_j) hands its gradient to the lesser, to both by halves if equal.
-    mine, other = attention[rows, None], attention
-    lesser = (mine < other).to(change) * 2 + (mine == other).to(change)
-    return listed, (change * lesser).sum(dim=1)
+    mine, other = attention[rows, None], attention[columns]
+    share = (mine < other).to(change) + 0.5 * (mine == other)
+    grad_attention[rows] += (change * share).sum(dim=1)
+    grad_attention[columns] += (change * (1 - share)).sum(dim=0)
+    return listed
 
 
 def _normalise(embeddings: Tensor) -> Tensor:
