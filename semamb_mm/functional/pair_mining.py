@@ -109,8 +109,8 @@ def weighted_contrastive_loss(
     pair with itself does not count; an empty set of pairs, or one whose
     weights are all 0, contributes 0.
 
-    The gradient is computed in closed form, one matrix product for it and one
-    for the distances; it cannot be differentiated again.
+    The gradient is computed in closed form, together with the loss; it cannot
+    be differentiated again.
 
     Args:
         embeddings: ``(m, D)``; normalised here. A zero vector stays zero and
@@ -124,8 +124,8 @@ def weighted_contrastive_loss(
         detach_weights: Whether the weights are constants for the gradient
             (pairs are mined, not moved to where their weight is better).
         chunk_size: Rows of the pair matrix at a time, for memory
-            ``chunk_size x m``; the same loss and gradient. All at once if
-            left out.
+            ``chunk_size x m``; the same loss and gradient. Left out, a number
+            for each pair is kept, which is faster.
         soft_mining: False gives every pair the score 1 (the plain
             contrastive loss, or attention alone).
 
@@ -171,7 +171,7 @@ def weighted_contrastive_loss(
 
 # Rows of a block when all pairs are kept: small enough for a processor's cache,
 # large enough for its matrix product.
-_ROWS = 128
+_ROWS = 256
 
 
 class _Options(NamedTuple):
@@ -199,9 +199,12 @@ class _Pairs(NamedTuple):
     weighted: Tensor  # (r, c) w- max(0, margin - d)
 
 
-def _pairs(left, right, attention, labels, rows, options: _Options) -> _Pairs:
+def _pairs(features, norms, attention, labels, rows, options: _Options) -> _Pairs:
     columns = slice(rows.start, None)
-    squared = left[rows] @ right[columns].t()
+    squared = torch.addmm(
+        norms[columns], features[rows], features[columns].t(), alpha=-2
+    )
+    squared.add_(norms[rows, None])
     height = len(squared)
     row, column = (labels[rows, None] == labels[columns]).nonzero(as_tuple=True)
     upper = row < column
@@ -217,7 +220,8 @@ def _pairs(left, right, attention, labels, rows, options: _Options) -> _Pairs:
         lower = torch.minimum(attention[rows, None], attention[columns])
         weights = scores * lower[positives]
     # Where two samples coincide the direction is undefined and the features'
-    # difference 0: a bounded 1 / d gives the gradient 0.
+    # difference 0: a bounded 1 / d gives the gradient 0. The bound is far below
+    # the distances' rounding error.
     squared.clamp_(min=torch.finfo(squared.dtype).eps ** 1.5)
     inverse = squared.rsqrt()
     slack = squared.mul_(inverse).neg_().add_(options.margin).clamp_(min=0)
@@ -230,9 +234,7 @@ def _pairs(left, right, attention, labels, rows, options: _Options) -> _Pairs:
         negative[:, :height].triu_(1)
         negative[positives] = 0
     weighted = negative * slack
-    return _Pairs(
-        positives, near, scores, weights, inverse, slack, negative, weighted
-    )
+    return _Pairs(positives, near, scores, weights, inverse, slack, negative, weighted)
 
 
 class _WeightedContrastive(torch.autograd.Function):
@@ -241,17 +243,13 @@ class _WeightedContrastive(torch.autograd.Function):
         count = len(features)
         step = options.chunk_size or _ROWS
         blocks = [slice(i, min(i + step, count)) for i in range(0, count, step)]
-        # left @ right^T is d^2
-        norms = features.square().sum(dim=1, keepdim=True)
-        ones = torch.ones_like(norms)
-        left = torch.cat((-2 * features, norms, ones), dim=1)
-        right = torch.cat((features, ones, norms), dim=1)
+        norms = torch.linalg.vecdot(features, features)
         needs_grad = any(ctx.needs_input_grad[:2])
         keep = options.chunk_size is None and options.detach_weights and needs_grad
         kept = []
         sums = features.new_zeros(4, dtype=torch.float64)
         for rows in blocks:
-            pairs = _pairs(left, right, attention, labels, rows, options)
+            pairs = _pairs(features, norms, attention, labels, rows, options)
             sums += torch.stack(
                 (
                     pairs.weights.sum(dtype=torch.float64),
@@ -288,7 +286,7 @@ class _WeightedContrastive(torch.autograd.Function):
                     matrix.mul_(scale[1])
                     listed = weights * -scale[0]
                 else:
-                    pairs = _pairs(left, right, attention, labels, rows, options)
+                    pairs = _pairs(features, norms, attention, labels, rows, options)
                     matrix, positives = pairs.weighted.mul_(scale[1]), pairs.positives
                     listed = pairs.weights * -scale[0]
                     if not options.detach_weights:
@@ -354,7 +352,7 @@ def _normalise(embeddings: Tensor) -> Tensor:
     dtype = torch.promote_types(embeddings.dtype, torch.float32)
     embeddings = embeddings.to(dtype)
     length = embeddings.norm(dim=1, keepdim=True)
-    return torch.where(length == 0, 0, embeddings / length.clamp(min=1e-30))
+    return embeddings * torch.where(length == 0, 0, 1 / length.clamp(min=1e-30))
 
 
 def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:
