@@ -198,6 +198,10 @@ class _Pairs(NamedTuple):
     negative_weights: Tensor  # (r, c) w-
     weighted: Tensor  # (r, c) w- max(0, margin - d)
 
+    def entries(self) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+        """All that constant weights' gradient needs; ``weighted`` is used up."""
+        return self.weighted.mul_(self.inverse), self.positives, self.weights
+
 
 def _pairs(features, norms, attention, labels, rows, options: _Options) -> _Pairs:
     columns = slice(rows.start, None)
@@ -220,11 +224,10 @@ def _pairs(features, norms, attention, labels, rows, options: _Options) -> _Pair
         lower = torch.minimum(attention[rows, None], attention[columns])
         weights = scores * lower[positives]
     # Where two samples coincide the direction is undefined and the features'
-    # difference 0: a bounded 1 / d gives the gradient 0. The bound is far below
-    # the distances' rounding error.
-    squared.clamp_(min=torch.finfo(squared.dtype).eps ** 1.5)
-    inverse = squared.rsqrt()
-    slack = squared.mul_(inverse).neg_().add_(options.margin).clamp_(min=0)
+    # difference 0: a bounded 1 / d gives the gradient 0.
+    inverse = squared.clamp(min=torch.finfo(squared.dtype).eps).rsqrt_()
+    distances = squared.clamp_(min=0).mul_(inverse)
+    slack = distances.neg_().add_(options.margin).clamp_(min=0)
     slack[:, :height].triu_(1)
     slack[positives] = 0
     if options.soft_mining:
@@ -259,8 +262,7 @@ class _WeightedContrastive(torch.autograd.Function):
                 )
             )
             if keep:
-                matrix = pairs.weighted.mul_(pairs.inverse)
-                kept.append((matrix, pairs.positives, pairs.weights))
+                kept.append(pairs.entries())
         total, far = sums[[0, 2]], sums[[1, 3]]
         share = sums.new_tensor([1 - options.negative_weight, options.negative_weight])
         parts = torch.where(total > 0, 0.5 * far / total.clamp(min=1e-300), 0)
@@ -279,29 +281,26 @@ class _WeightedContrastive(torch.autograd.Function):
             grad = torch.zeros_like(features)
             if attention is not None and not options.detach_weights:
                 grad_attention = torch.zeros_like(attention)
-            for rows in blocks:
-                # d loss / d (f_i . f_j), through the distances
+            for index, rows in enumerate(blocks):
                 if keep:
-                    matrix, positives, weights = kept.pop(0)
-                    matrix.mul_(scale[1])
-                    listed = weights * -scale[0]
+                    matrix, positives, weights = kept[index]
                 else:
                     pairs = _pairs(features, norms, attention, labels, rows, options)
-                    matrix, positives = pairs.weighted.mul_(scale[1]), pairs.positives
-                    listed = pairs.weights * -scale[0]
-                    if not options.detach_weights:
-                        listed = _through_weights(
-                            pairs,
-                            attention,
-                            rows,
-                            options,
-                            scale,
-                            parts,
-                            matrix,
-                            listed,
-                            grad_attention,
-                        )
-                    matrix.mul_(pairs.inverse)
+                    matrix, positives, weights = pairs.entries()
+                # d loss / d (f_i . f_j), through the distances
+                matrix.mul_(scale[1])
+                listed = weights * -scale[0]
+                if not options.detach_weights:
+                    listed = listed + _through_weights(
+                        pairs,
+                        attention,
+                        rows,
+                        options,
+                        scale,
+                        parts,
+                        matrix,
+                        grad_attention,
+                    )
                 matrix[positives] = listed
                 columns = slice(rows.start, None)
                 grad[rows].addmm_(matrix, features[columns])
@@ -317,24 +316,25 @@ class _WeightedContrastive(torch.autograd.Function):
 
 
 def _through_weights(
-    pairs, attention, rows, options, scale, parts, matrix, listed, grad_attention
+    pairs, attention, rows, options, scale, parts, matrix, grad_attention
 ):
-    """Add the weights' own gradient: ``dL/dw = (l - L) / sum w``.
+    """The weights' own gradient: ``dL/dw = (l - L) / sum w``.
 
-    Adds to ``matrix`` (before its division by ``d``) and to ``grad_attention``
-    in place; returns the positives' entries.
+    Adds to ``matrix`` and ``grad_attention`` in place; returns what is to be
+    added to the positives' entries.
     """
     columns = slice(rows.start, None)
     near = (0.5 * pairs.squared - parts[0]) * scale[0]
     far = (0.5 * pairs.slack.square()).sub_(parts[1]).mul_(scale[1])
     far[:, : len(far)].triu_(1)
     far[pairs.positives] = 0
+    listed = torch.zeros_like(near)
     if options.soft_mining:
-        listed = listed + 2 * near * pairs.weights / options.sigma**2
+        listed = 2 * near * pairs.weights / options.sigma**2
         active = far * (pairs.slack > 0)
         if attention is not None:
             active *= torch.minimum(attention[rows, None], attention[columns])
-        matrix += active
+        matrix.addcmul_(active, pairs.inverse)
     if attention is None:
         return listed
     change = far * pairs.slack if options.soft_mining else far
@@ -352,7 +352,7 @@ def _normalise(embeddings: Tensor) -> Tensor:
     dtype = torch.promote_types(embeddings.dtype, torch.float32)
     embeddings = embeddings.to(dtype)
     length = embeddings.norm(dim=1, keepdim=True)
-    return embeddings * torch.where(length == 0, 0, 1 / length.clamp(min=1e-30))
+    return embeddings / length.clamp(min=1e-30).masked_fill(length == 0, torch.inf)
 
 
 def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:

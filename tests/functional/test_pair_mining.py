@@ -286,3 +286,19 @@ def test_one_block_and_many_agree_on_a_larger_batch():
     many = gradients(weighted_contrastive_loss, embeddings, labels, None, chunk_size=64)
     for a, b in zip(one, many):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("length", [1e-21, 1e-30])
+def test_a_tiny_embedding_has_finite_gradients(length):
+    embeddings, labels, attention = batch(dtype=torch.float32)
+    embeddings[0] *= length
+    loss, gradient = gradients(weighted_contrastive_loss, embeddings, labels, attention)
+    assert torch.isfinite(loss) and torch.isfinite(gradient).all()
+
+
+def test_duplicates_of_different_classes_do_not_amplify_rounding():
+    row = torch.randn(1, 64, generator=torch.Generator().manual_seed(0))
+    embeddings = row.repeat(8, 1)
+    labels = torch.arange(8) // 2
+    _, gradient = gradients(weighted_contrastive_loss, embeddings, labels, None)
+    assert gradient.abs().max() < 1e-4
