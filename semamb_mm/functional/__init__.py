@@ -8,12 +8,14 @@ from .alignment import (
     pearson_chi_square,
     search_latent_targets,
 )
+from .consensus import consensus_targets
 from .pair_mining import caa_scores, osm_scores, weighted_contrastive_loss
 
 __all__ = [
     "caa_scores",
     "chi_square_loss",
     "chi_square_map",
+    "consensus_targets",
     "curve_tangents",
     "gaussian_patch",
     "osm_scores",

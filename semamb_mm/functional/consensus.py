@@ -1,0 +1,156 @@
+"""Targets from a whole data set's annotations and search results together.
+
+Ours, not the paper's. The paper's prior ``P(o | y)`` takes every landmark for
+itself and needs to be told how noisy its annotation is. Over a data set that can
+be measured. An annotator's slip at one landmark says nothing about the next one; a
+network that misjudges a face misjudges neighbouring landmarks alike. So what a
+landmark's difference between annotation and network shares with the other
+landmarks' differences is the network's error, and what it does not share is the
+annotator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .alignment import curve_tangents
+
+
+def consensus_targets(
+    observed: Tensor,
+    found: Tensor,
+    *,
+    curves: Sequence[Sequence[int]] = (),
+    sliding: Sequence[Sequence[int]] = (),
+    noise_share: float = 0.9,
+    slide_share: float = 0.3,
+    shrinkage: float = 0.1,
+    visible: Tensor | None = None,
+) -> Tensor:
+    """The most likely landmarks, given annotations and search results.
+
+    With ``y`` the real landmarks, all coordinates of a face in one vector,
+    ``o = y + e`` the annotations and ``p = y + n`` what the search found, ``e``
+    and ``n`` independent with covariances ``E`` and ``N``, the best linear
+    estimate is ``y = p + N C^-1 (o - p)``, ``C = E + N`` being the covariance of
+    ``o - p``. ``C`` is measured over the samples. Of coordinate ``j``'s variance
+    the part that the other coordinates do not explain, ``u_j = 1 / (C^-1)_jj``
+    (Guttman 1953), bounds what is the annotator's own: ``E = noise_share *
+    diag(u)``. Landmarks of a curve that has no definite ends, such as a face's
+    contour, may also slide along it together; their coordinates along it get the
+    covariance ``slide_share / (1 - slide_share) * sqrt(E_i E_j)`` on top. ``N`` is
+    ``C - E`` without its negative eigenvalues. The mean of ``o - p`` is kept: where
+    all annotators agree, they define the landmark.
+
+    Args:
+        observed: ``(N, K, 2)`` annotated ``(x, y)``, each face in units of its
+            own size.
+        found: ``(N, K, 2)`` what the search found for the same landmarks, in the
+            same units; best averaged over several views.
+        curves: Landmark indices of open curves, see :func:`curve_tangents`. On
+            them errors are told apart along and across; elsewhere in x and y.
+        sliding: Those curves on which all landmarks may slide together.
+        noise_share: Share of the unexplained variance that is taken for the
+            annotators', in [0, 1]; 0 keeps the annotations.
+        slide_share: Share of an annotator's variance along a sliding curve that
+            is common to the whole curve, in [0, 1).
+        shrinkage: What is added to the diagonal of ``C``, as a share of it, so
+            that few samples do not explain everything; at least the number of
+            coordinates per sample is taken.
+        visible: ``(N, K)``; landmarks with 0 keep their annotation and count
+            nowhere.
+
+    Returns:
+        ``(N, K, 2)`` targets, of ``observed``'s dtype.
+
+    Raises:
+        ValueError: On shapes that disagree, values that are not finite at
+            visible landmarks, fewer than two samples, options out of range, or
+            a sliding curve that is not among ``curves``.
+
+    Example:
+        >>> truth = torch.randn(200, 1, 2).expand(200, 8, 2)
+        >>> noisy = truth + 0.1 * torch.randn(200, 8, 2)
+        >>> found = truth + 0.1 * torch.randn(200, 1, 2)
+        >>> targets = consensus_targets(noisy, found)
+        >>> bool((targets - truth).norm() < 0.6 * (noisy - truth).norm())
+        True
+    """
+    seen = _check(observed, found, noise_share, slide_share, shrinkage, visible)
+    curves = [list(curve) for curve in curves]
+    for curve in sliding:
+        if list(curve) not in curves:
+            raise ValueError(f"sliding curve {list(curve)} is not among the curves")
+    samples, landmarks, _ = observed.shape
+    o = torch.where(seen[..., None], observed, 0).double()
+    p = torch.where(seen[..., None], found, 0).double()
+
+    # Differences along the axes of each landmark: (tangent, normal) or (x, y).
+    along = curve_tangents(p, curves, seen)
+    upright = torch.tensor([1.0, 0.0], dtype=along.dtype, device=along.device)
+    along = torch.where(along.any(-1, keepdim=True), along, upright)
+    axes = torch.stack((along, along.flip(-1) * along.new_tensor([-1, 1])), dim=-2)
+    difference = (axes @ (o - p)[..., None]).flatten(1)
+    counted = seen.repeat_interleave(2, dim=1).double()
+    mean = (difference * counted).sum(0) / counted.sum(0).clamp(min=1)
+    difference = (difference - mean) * counted
+
+    pairs = (counted.T @ counted).clamp(min=1)
+    covariance = difference.T @ difference / pairs
+    variance = covariance.diagonal()
+    # Coordinates without any difference stay as they are.
+    ridge = max(shrinkage, 2 * landmarks / samples) * variance
+    ridge = torch.where(variance > 0, ridge, 1)
+    covariance = covariance + torch.diag(ridge)
+    precision = torch.linalg.inv(covariance)
+    unexplained = noise_share / precision.diagonal()
+    noise = torch.diag(unexplained)
+    for curve in sliding:
+        index = 2 * torch.as_tensor(list(curve), device=noise.device)
+        deviation = unexplained[index].sqrt()
+        common = slide_share / (1 - slide_share) * torch.outer(deviation, deviation)
+        noise[index[:, None], index] += common
+    values, vectors = torch.linalg.eigh(covariance - noise)
+    network = (vectors * values.clamp(min=0)) @ vectors.T
+    moves = difference @ (precision @ network) - difference
+    moves = (axes.mT @ moves.view(samples, landmarks, 2, 1))[..., 0]
+    moves = torch.where(seen[..., None], moves, 0)
+    return (observed + moves.to(observed.dtype)).to(observed.dtype)
+
+
+def _check(observed, found, noise_share, slide_share, shrinkage, visible) -> Tensor:
+    """Which landmarks count, ``(N, K)`` bool."""
+    if observed.dim() != 3 or observed.shape[-1] != 2 or len(observed) < 2:
+        raise ValueError(
+            "observed must be (N, K, 2) with N of at least 2, got "
+            f"{tuple(observed.shape)}"
+        )
+    if found.shape != observed.shape:
+        raise ValueError(
+            f"found must be {tuple(observed.shape)} like observed, got "
+            f"{tuple(found.shape)}"
+        )
+    if visible is not None and visible.shape != observed.shape[:2]:
+        raise ValueError(
+            f"visible must be {tuple(observed.shape[:2])}, got {tuple(visible.shape)}"
+        )
+    if not 0 <= noise_share <= 1:
+        raise ValueError(f"noise_share must be in [0, 1], got {noise_share}")
+    if not 0 <= slide_share < 1:
+        raise ValueError(f"slide_share must be in [0, 1), got {slide_share}")
+    if not shrinkage >= 0:
+        raise ValueError(f"shrinkage must be at least 0, got {shrinkage}")
+    seen = observed.new_ones(observed.shape[:2]) > 0 if visible is None else visible > 0
+    finite = (torch.isfinite(observed) & torch.isfinite(found)).all(-1)
+    wrong = (seen & ~finite).nonzero()
+    if len(wrong):
+        sample, landmark = wrong[0].tolist()
+        raise ValueError(
+            f"sample {sample}, landmark {landmark}: observed "
+            f"{observed[sample, landmark].tolist()} and found "
+            f"{found[sample, landmark].tolist()} must be finite where visible"
+        )
+    return seen

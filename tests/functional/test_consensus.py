@@ -1,0 +1,166 @@
+"""Consensus targets against loops, and on data whose truth is known."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semamb_mm.functional import consensus_targets, curve_tangents
+
+CURVE = [0, 1, 2, 3, 4]
+
+
+def faces(samples=300, seed=0, slide=0.0, network=0.05, noise=0.05):
+    """Truth, annotations and a network that errs by one shift a face: a curve of
+    five landmarks along x, and two more beside it."""
+    rng = np.random.default_rng(seed)
+    shape = np.array([[i, 0.1 * i] for i in range(5)] + [[1.0, 2.0], [3.0, 2.0]])
+    truth = shape + 0.2 * rng.standard_normal((samples, 1, 2))
+    found = truth + network * rng.standard_normal((samples, 1, 2))
+    observed = truth + 0.1 * noise * rng.standard_normal(truth.shape)
+    along = noise * rng.standard_normal((samples, 5))
+    along += slide * rng.standard_normal((samples, 1))
+    tangent = np.array([1.0, 0.1]) / np.hypot(1.0, 0.1)
+    observed[:, :5] += along[..., None] * tangent
+    return (torch.from_numpy(a) for a in (truth, observed, found))
+
+
+def error(targets, truth, landmarks=slice(0, 5)):
+    return float((targets - truth)[:, landmarks].square().sum(-1).mean().sqrt())
+
+
+def reference(observed, found, curve, slide_share, noise_share, shrinkage):
+    """Landmark by landmark, coordinate by coordinate."""
+    n, k, _ = observed.shape
+    tangents = curve_tangents(found, [curve])
+    d = np.zeros((n, 2 * k))
+    axes = np.zeros((n, k, 2, 2))
+    for i in range(n):
+        for j in range(k):
+            t = tangents[i, j].numpy() if j in curve else np.array([1.0, 0.0])
+            axes[i, j] = t, (-t[1], t[0])
+            gap = (observed[i, j] - found[i, j]).numpy()
+            d[i, 2 * j], d[i, 2 * j + 1] = axes[i, j, 0] @ gap, axes[i, j, 1] @ gap
+    d -= d.mean(0)
+    c = d.T @ d / n
+    c += max(shrinkage, 2 * k / n) * np.diag(np.diag(c))
+    e = np.zeros_like(c)
+    for j in range(2 * k):
+        others = [i for i in range(2 * k) if i != j]
+        explained = c[j, others] @ np.linalg.solve(
+            c[np.ix_(others, others)], c[others, j]
+        )
+        e[j, j] = noise_share * (c[j, j] - explained)
+    own = np.diag(e).copy()
+    for a in curve:
+        for b in curve:
+            common = slide_share / (1 - slide_share)
+            e[2 * a, 2 * b] += common * np.sqrt(own[2 * a] * own[2 * b])
+    values, vectors = np.linalg.eigh(c - e)
+    network = vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
+    y = observed.numpy().copy()
+    for i in range(n):
+        kept = network @ np.linalg.solve(c, d[i]) - d[i]
+        for j in range(k):
+            y[i, j] += kept[2 * j] * axes[i, j, 0] + kept[2 * j + 1] * axes[i, j, 1]
+    return torch.from_numpy(y)
+
+
+@pytest.mark.parametrize("slide_share", [0.0, 0.4])
+@pytest.mark.parametrize("noise_share", [0.5, 1.0])
+def test_equals_the_loop(slide_share, noise_share):
+    _, observed, found = faces(40, slide=0.03)
+    options = dict(slide_share=slide_share, noise_share=noise_share, shrinkage=0.1)
+    targets = consensus_targets(
+        observed, found, curves=[CURVE], sliding=[CURVE], **options
+    )
+    torch.testing.assert_close(targets, reference(observed, found, CURVE, **options))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_independent_slips_are_taken_back(seed):
+    truth, observed, found = faces(seed=seed)
+    targets = consensus_targets(observed, found, curves=[CURVE])
+    assert error(targets, truth) < 0.6 * error(observed, truth)
+    assert error(targets, truth) < 0.6 * error(found, truth)
+    others = slice(5, 7)
+    assert error(targets, truth, others) <= 1.05 * error(observed, truth, others)
+
+
+def test_a_common_slide_is_taken_back_where_it_may_be_one():
+    truth, observed, found = faces(slide=0.05, network=0.01)
+    options = dict(curves=[CURVE], slide_share=0.5)
+    fixed = consensus_targets(observed, found, **options)
+    sliding = consensus_targets(observed, found, sliding=[CURVE], **options)
+    assert error(sliding, truth) < 0.6 * error(fixed, truth)
+
+
+def test_a_bias_of_the_network_does_not_move_targets():
+    _, observed, found = faces()
+    shifted = found + torch.tensor([0.5, -0.3], dtype=found.dtype)
+    torch.testing.assert_close(
+        consensus_targets(observed, found), consensus_targets(observed, shifted)
+    )
+
+
+def test_agreement_and_no_noise_keep_the_annotations():
+    _, observed, found = faces()
+    for p, share in ((observed, 0.9), (found, 0.0)):
+        targets = consensus_targets(observed, p, curves=[CURVE], noise_share=share)
+        torch.testing.assert_close(targets, observed)
+
+
+def test_invisible_landmarks_stay_and_count_nowhere():
+    _, observed, found = faces(50)
+    visible = torch.ones(50, 7)
+    visible[::3, 2] = 0
+    plain = consensus_targets(observed, found, curves=[CURVE], visible=visible)
+    observed[::3, 2], found[::3, 2] = torch.nan, 1e6
+    targets = consensus_targets(observed, found, curves=[CURVE], visible=visible)
+    assert targets[::3, 2].isnan().all()
+    shown = visible > 0
+    torch.testing.assert_close(targets[shown], plain[shown])
+
+
+@given(
+    samples=st.integers(2, 30),
+    landmarks=st.integers(1, 8),
+    seed=st.integers(0, 2**31 - 1),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_data_gives_finite_targets_of_its_type(samples, landmarks, seed, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    observed, found = torch.randn(
+        2, samples, landmarks, 2, generator=generator, dtype=dtype
+    )
+    curves = [list(range(landmarks))] if landmarks > 1 else []
+    targets = consensus_targets(observed, found, curves=curves, sliding=curves)
+    assert targets.dtype == dtype and targets.isfinite().all()
+    order = torch.randperm(samples, generator=generator)
+    again = consensus_targets(
+        observed[order], found[order], curves=curves, sliding=curves
+    )
+    torch.testing.assert_close(again, targets[order], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(found=torch.zeros(4, 3, 2)), "found must be"),
+        (dict(observed=torch.zeros(1, 7, 2)), "at least 2"),
+        (dict(noise_share=1.5), "noise_share"),
+        (dict(slide_share=1.0), "slide_share"),
+        (dict(shrinkage=-1), "shrinkage"),
+        (dict(visible=torch.ones(3)), "visible must be"),
+        (dict(sliding=[[0, 1]]), "not among the curves"),
+        (dict(curves=[[0, 99]]), "99"),
+        (dict(found=torch.full((10, 7, 2), torch.nan)), "sample 0, landmark 0"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    _, observed, found = faces(10)
+    arguments = dict(dict(observed=observed, found=found), **change)
+    with pytest.raises(ValueError, match=message):
+        consensus_targets(**arguments)
