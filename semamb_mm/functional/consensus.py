@@ -57,9 +57,9 @@ def consensus_targets(
             annotators', in [0, 1]; 0 keeps the annotations.
         slide_share: Share of an annotator's variance along a sliding curve that
             is common to the whole curve, in [0, 1).
-        shrinkage: What is added to the diagonal of ``C``, as a share of it, so
-            that few samples do not explain everything; at least the number of
-            coordinates per sample is taken.
+        shrinkage: What is added to the diagonal of ``C``, as a share of it; the
+            number of coordinates per sample if that is larger. Few samples so
+            move little.
         visible: ``(N, K)``; landmarks with 0 keep their annotation and count
             nowhere.
 
@@ -101,12 +101,12 @@ def consensus_targets(
     pairs = (counted.T @ counted).clamp(min=1)
     covariance = difference.T @ difference / pairs
     variance = covariance.diagonal()
+    shrinkage = max(shrinkage, 2 * landmarks / samples)
     # Coordinates without any difference stay as they are.
-    ridge = max(shrinkage, 2 * landmarks / samples) * variance
-    ridge = torch.where(variance > 0, ridge, 1)
+    ridge = torch.where(variance > 0, shrinkage * variance, 1)
     covariance = covariance + torch.diag(ridge)
     precision = torch.linalg.inv(covariance)
-    unexplained = noise_share / precision.diagonal()
+    unexplained = noise_share / (precision.diagonal() * (1 + shrinkage))
     noise = torch.diag(unexplained)
     for curve in sliding:
         index = 2 * torch.as_tensor(list(curve), device=noise.device)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 
 class LatentTargetStore:
@@ -28,6 +28,8 @@ class LatentTargetStore:
         visible (Tensor): ``(N, K)`` bool.
         targets (Tensor): ``(N, K, 2)`` float32, shared; the annotations at
             first.
+        found (Tensor): ``(N, K, 2)`` float32, shared; what searches found, over
+            their views; the targets unless something makes them of it.
         energies (Tensor): ``(N, K)`` float32, shared; the search's objective
             at its last minimum, 0 before.
         counts (Tensor): ``(N,)`` int32, shared; how often a sample was
@@ -63,6 +65,7 @@ class LatentTargetStore:
         self.annotations = annotations.to(torch.float32).clone()
         self.visible = visible > 0
         self.targets = self.annotations.clone().share_memory_()
+        self.found = self.annotations.clone().share_memory_()
         self.energies = torch.zeros(annotations.shape[:2]).share_memory_()
         self.counts = torch.zeros(len(self.keys), dtype=torch.int32).share_memory_()
         # What a sample's augmentation is seeded with: [seed, epoch].
@@ -85,26 +88,27 @@ class LatentTargetStore:
     def clock(self, seed_and_epoch: tuple[int, int]) -> None:
         self._clock.copy_(torch.tensor(seed_and_epoch, dtype=torch.int64))
 
-    def update(self, indices: Tensor, targets: Tensor, energies: Tensor) -> None:
-        """Write new targets.
+    def update(self, indices: Tensor, found: Tensor, energies: Tensor) -> None:
+        """Write what a search found; it is the target too.
 
         Where a sample occurs twice its first row counts, so that the copies
         which a distributed sampler pads with change nothing.
 
         Args:
             indices: ``(M,)`` rows of the store.
-            targets: ``(M, K, 2)`` image pixels; rows that are not finite
+            found: ``(M, K, 2)`` image pixels; rows that are not finite
                 are passed over landmark by landmark.
             energies: ``(M, K)``.
         """
         unique, inverse = torch.unique(indices, return_inverse=True)
         order = torch.arange(len(indices)).flip(0)
         first = torch.empty_like(unique).scatter_(0, inverse.flip(0), order)
-        targets, energies = targets[first], energies[first]
-        usable = torch.isfinite(targets).all(-1) & torch.isfinite(energies)
-        self.targets[unique] = torch.where(
-            usable[..., None], targets.to(torch.float32), self.targets[unique]
-        )
+        found, energies = found[first], energies[first]
+        usable = torch.isfinite(found).all(-1) & torch.isfinite(energies)
+        for tensor in (self.found, self.targets):
+            tensor[unique] = torch.where(
+                usable[..., None], found.to(torch.float32), tensor[unique]
+            )
         self.energies[unique] = torch.where(
             usable, energies.to(torch.float32), self.energies[unique]
         )
@@ -125,6 +129,7 @@ class LatentTargetStore:
             annotations=self.annotations.clone(),
             visible=self.visible.clone(),
             targets=self.targets.clone(),
+            found=self.found.clone(),
             energies=self.energies.clone(),
             counts=self.counts.clone(),
         )
@@ -148,7 +153,7 @@ class LatentTargetStore:
                 "was trained on, or use load_from without resume, which starts "
                 "again from the annotations."
             )
-        for name in ("targets", "energies", "counts"):
+        for name in ("targets", "found", "energies", "counts"):
             getattr(self, name).copy_(state[name])
 
     @classmethod

@@ -44,14 +44,15 @@ def reference(observed, found, curve, slide_share, noise_share, shrinkage):
             d[i, 2 * j], d[i, 2 * j + 1] = axes[i, j, 0] @ gap, axes[i, j, 1] @ gap
     d -= d.mean(0)
     c = d.T @ d / n
-    c += max(shrinkage, 2 * k / n) * np.diag(np.diag(c))
+    shrinkage = max(shrinkage, 2 * k / n)
+    c += shrinkage * np.diag(np.diag(c))
     e = np.zeros_like(c)
     for j in range(2 * k):
         others = [i for i in range(2 * k) if i != j]
         explained = c[j, others] @ np.linalg.solve(
             c[np.ix_(others, others)], c[others, j]
         )
-        e[j, j] = noise_share * (c[j, j] - explained)
+        e[j, j] = noise_share * (c[j, j] - explained) / (1 + shrinkage)
     own = np.diag(e).copy()
     for a in curve:
         for b in curve:
@@ -94,6 +95,14 @@ def test_a_common_slide_is_taken_back_where_it_may_be_one():
     fixed = consensus_targets(observed, found, **options)
     sliding = consensus_targets(observed, found, sliding=[CURVE], **options)
     assert error(sliding, truth) < 0.6 * error(fixed, truth)
+
+
+def test_few_samples_move_little():
+    _, observed, found = faces(4)
+    _, many, search = faces(400)
+    moves = consensus_targets(observed, found) - observed
+    usual = consensus_targets(many, search) - many
+    assert moves.norm(dim=-1).mean() < 0.4 * usual.norm(dim=-1).mean()
 
 
 def test_a_bias_of_the_network_does_not_move_targets():

@@ -12,6 +12,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
+from semamb_mm.functional import consensus_targets
+
 from ..heads.semantic_alignment_head import ANCHORS, LatentSearch
 from ..latent_targets import LatentTargetStore
 from ..sample_key import sample_key
@@ -50,6 +52,13 @@ class LatentTargetHook(Hook):
             in: the n-th search of a sample counts ``max(momentum, 1 / n)``,
             so that the first ones count alike. Defaults to 0.1.
         freeze (Sequence[int]): Landmarks that keep their annotation.
+        consensus (dict, optional): Make the targets from all annotations and
+            all search results together, by
+            :func:`semamb_mm.functional.consensus_targets`, which takes these
+            options; ``dict()`` for its defaults. Ours, not the paper's: the
+            search alone does not know how far to trust the annotation, and the
+            data set does. Let the head's search find what the heatmap says
+            then: a large ``sigma_prior``. Needs ``anchor='annotation'``.
 
     Raises:
         ValueError: On an unknown ``anchor``, a ``freeze`` index that the
@@ -67,6 +76,7 @@ class LatentTargetHook(Hook):
         anchor: str = "annotation",
         momentum: float = 0.1,
         freeze: Sequence[int] = (),
+        consensus: dict | None = None,
     ) -> None:
         if anchor not in ANCHORS:
             raise ValueError(f"anchor must be one of {ANCHORS}, got {anchor!r}")
@@ -82,6 +92,12 @@ class LatentTargetHook(Hook):
         self.anchor = anchor
         self.momentum = momentum
         self.freeze = tuple(freeze)
+        if consensus is not None and anchor != "annotation":
+            raise ValueError(
+                "consensus weighs the annotations themselves: give "
+                f"anchor='annotation' with it, not {anchor!r}"
+            )
+        self.consensus = consensus
         self.store: LatentTargetStore | None = None
         self._resumed_state: dict | None = None
         self._pending: list[LatentSearch] = []
@@ -118,6 +134,8 @@ class LatentTargetHook(Hook):
                 f"LatentTargetHook(freeze={list(self.freeze)}): {bad} are no landmark "
                 f"of this data set; its indices are 0 to {self.store.num_keypoints - 1}"
             )
+        if self.consensus is not None:
+            self._reach_consensus()  # a wrong option is an error now
         seed = int(runner.seed or 0)
         if self._resumed_state is not None:
             self.store.load_state_dict(self._resumed_state)
@@ -198,11 +216,11 @@ class LatentTargetHook(Hook):
         everything = _concatenate(merged)
         store = self.store
         searched = everything.searched & store.visible[everything.indices]
-        old = store.targets[everything.indices]
+        old = store.found[everything.indices]
         nth = store.counts[everything.indices] + 1
         share = nth.float().reciprocal().clamp(min=self.momentum)[:, None, None]
         step = share * (everything.targets.float() - old)
-        targets = torch.where(searched[..., None], old + step, old)
+        positions = torch.where(searched[..., None], old + step, old)
         energies = torch.where(
             searched, everything.energies.float(), store.energies[everything.indices]
         )
@@ -214,8 +232,28 @@ class LatentTargetHook(Hook):
                 logger="current",
                 level=30,
             )
-        store.update(everything.indices, targets, energies)
+        store.update(everything.indices, positions, energies)
+        if self.consensus is not None:
+            self._reach_consensus()
         self._log(runner, everything, searched)
+
+    def _reach_consensus(self) -> None:
+        """Targets of all samples searched so far, from all of them together."""
+        store = self.store
+        rows = store.counts > 0 if store.counts.any() else store.counts == 0
+        visible = store.visible[rows]
+        visible[:, list(self.freeze)] = False
+        annotations = store.annotations[rows].double()
+        size = _face_size(annotations, store.visible[rows])[:, None, None]
+        targets = consensus_targets(
+            annotations / size,
+            store.found[rows].double() / size,
+            visible=visible,
+            **self.consensus,
+        )
+        store.targets[rows] = torch.where(
+            visible[..., None], (targets * size).float(), store.targets[rows]
+        )
 
     def _log(self, runner: Runner, found: LatentSearch, searched) -> None:
         """Mean move and edge share; relative to the annotated face's size."""

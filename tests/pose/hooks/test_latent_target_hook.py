@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmpose.registry import DATASETS
 
+from semamb_mm.functional import consensus_targets
 from semamb_mm.pose.heads.semantic_alignment_head import LatentSearch
 from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook, build_store
 from semamb_mm.pose.latent_targets import LatentTargetStore
@@ -76,13 +77,19 @@ def test_annotation_anchor_bounds_the_whole_run(make_runner):
     assert (moved <= limit).all() and moved.max() > 0
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-@pytest.mark.parametrize("anchor", ["previous", "annotation"])
+@pytest.mark.parametrize(
+    "num_workers, options",
+    [
+        (0, dict(anchor="previous")),
+        (1, dict(anchor="annotation")),
+        (1, dict(consensus=dict())),
+    ],
+)
 def test_resumed_training_equals_uninterrupted(
-    make_runner, tmp_path, num_workers, anchor
+    make_runner, tmp_path, num_workers, options
 ):
     changes = dict(
-        custom_hooks=hooks(start=1, anchor=anchor),
+        custom_hooks=hooks(start=1, **options),
         train_dataloader=dict(
             num_workers=num_workers, persistent_workers=num_workers > 0
         ),
@@ -99,6 +106,26 @@ def test_resumed_training_equals_uninterrupted(
     assert torch.equal(weights(first), weights(whole))
     assert torch.equal(hook_of(first).store.targets, hook_of(whole).store.targets)
     assert torch.equal(hook_of(first).store.counts, hook_of(whole).store.counts)
+
+
+def test_consensus_makes_the_targets_of_what_was_found(make_runner):
+    consensus = dict(curves=[list(range(17))], sliding=[list(range(17))])
+    runner = make_runner(
+        custom_hooks=hooks(start=1, consensus=consensus, freeze=[0, 40]),
+        train_cfg=dict(max_epochs=3),
+    )
+    runner.train()
+    store = hook_of(runner).store
+    moved = (store.targets != store.annotations).any(-1).any(0)
+    assert not moved[0] and not moved[40] and moved[1:40].all()
+    visible = store.visible.clone()
+    visible[:, [0, 40]] = False
+    box = store.annotations.amax(1) - store.annotations.amin(1)
+    size = box.prod(-1).sqrt()[:, None, None].double()
+    expected = consensus_targets(
+        store.annotations / size, store.found / size, visible=visible, **consensus
+    )
+    torch.testing.assert_close(store.targets, (expected * size).float())
 
 
 def test_other_data_is_refused_on_resume_and_ignored_by_load_from(
@@ -259,6 +286,12 @@ def test_non_finite_heatmaps_leave_targets_alone(make_runner):
 
 
 def test_bad_set_ups_are_named(make_runner):
+    with pytest.raises(ValueError, match="anchor='annotation'"):
+        LatentTargetHook(start=0, anchor="previous", consensus=dict())
+    with pytest.raises(ValueError, match="not among the curves"):
+        make_runner(
+            custom_hooks=hooks(start=0, consensus=dict(sliding=[[0, 1]]))
+        ).train()
     with pytest.raises(ValueError, match="anchor"):
         LatentTargetHook(start=0, anchor="truth")
     with pytest.raises(ValueError, match="momentum"):
