@@ -43,7 +43,7 @@ def run(*command, **env):
         "train",
         "test",
         "analysis/inspect_targets",
-        "analysis/compare_with_plain",
+        "analysis/alignment_study",
         "analysis/diagnose_search",
     ],
 )
