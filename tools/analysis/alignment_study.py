@@ -27,6 +27,7 @@ import argparse
 import csv
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,7 @@ import torch
 from mmengine.config import Config
 
 from semamb_mm.fileio import atomic_write
+from semamb_mm.pose.datasets import PtsFaceDataset
 from semamb_mm.pose.datasets.pts_io import read_pts, write_pts
 from semamb_mm.pose.datasets.synthetic_faces import displace, get_noise, true_keypoints
 from semamb_mm.pose.hooks.latent_target_hook import CHECKPOINT_KEY
@@ -257,12 +259,6 @@ PLANS = dict(
 )
 
 
-def listed(path):
-    return [
-        line.strip() for line in Path(path).read_text().splitlines() if line.strip()
-    ]
-
-
 def displaced_copy(source, target, seed):
     """A copy of a .pts folder with displaced training annotations, images linked."""
     if target.exists():
@@ -270,18 +266,19 @@ def displaced_copy(source, target, seed):
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     noise = get_noise(EXTRA_NOISE)
     for split in ("train", "val"):
-        names = listed(source / f"{split}.txt")
-        for number, name in enumerate(names):
-            image = source / name
-            copy = unfinished / name
+        faces = PtsFaceDataset(data_root=str(source), ann_file=f"{split}.txt")
+        for number in range(len(faces)):
+            info = faces.get_data_info(number)
+            image = Path(info["img_path"])
+            copy = unfinished / image.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.symlink_to(image.resolve())
-            keypoints = read_pts(image.with_suffix(".pts"), 68)
+            keypoints = info["keypoints"][0]
             if split == "train":
                 rng = np.random.default_rng([seed, number])
                 keypoints = displace(keypoints, rng, noise)
             write_pts(copy.with_suffix(".pts"), keypoints)
-        (unfinished / f"{split}.txt").write_text("\n".join(names) + "\n")
+        shutil.copy(source / f"{split}.txt", unfinished)
     os.replace(unfinished, target)
 
 
