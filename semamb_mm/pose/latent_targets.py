@@ -68,7 +68,7 @@ class LatentTargetStore:
         self.found = self.annotations.clone().share_memory_()
         self.energies = torch.zeros(annotations.shape[:2]).share_memory_()
         self.counts = torch.zeros(len(self.keys), dtype=torch.int32).share_memory_()
-        # What a sample's augmentation is seeded with: [seed, epoch].
+        # What a sample's augmentation is seeded with: [seed, epoch or iteration].
         self._clock = torch.zeros(2, dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
@@ -80,7 +80,7 @@ class LatentTargetStore:
 
     @property
     def clock(self) -> tuple[int, int]:
-        """``(seed, epoch)``, as the main process set it last."""
+        """``(seed, epoch or iteration)``, as the main process set it last."""
         seed, epoch = self._clock.tolist()
         return seed, epoch
 

@@ -1,3 +1,4 @@
 from .latent_target_hook import LatentTargetHook
+from .latent_target_visualization_hook import LatentTargetVisualizationHook
 
-__all__ = ["LatentTargetHook"]
+__all__ = ["LatentTargetHook", "LatentTargetVisualizationHook"]

@@ -15,6 +15,7 @@ from mmpose.registry import HOOKS
 from semamb_mm.functional import consensus_targets
 
 from ..heads.semantic_alignment_head import ANCHORS, LatentSearch
+from ..landmark_groups import landmark_groups
 from ..latent_targets import LatentTargetStore
 from ..sample_key import sample_key
 from ..transforms import LoadLatentTargets
@@ -141,7 +142,7 @@ class LatentTargetHook(Hook):
             self.store.load_state_dict(self._resumed_state)
             seed = int(self._resumed_state.get("seed", seed))
             self._resumed_state = None
-        self.store.clock = (seed, runner.epoch)
+        self.store.clock = (seed, runner.epoch if by_epoch else runner.iter)
 
         transforms = [t for d in _leaves(dataset) for t in _transforms(d.pipeline)]
         transforms += [t for w in _wrappers(dataset) for t in _transforms(w.pipeline)]
@@ -178,8 +179,8 @@ class LatentTargetHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the clock that augmentation is seeded with."""
-        seed, _ = self.store.clock
-        self.store.clock = (seed, runner.epoch)
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self.store.clock = (self.store.clock[0], runner.epoch)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Tell the head whether this iteration searches."""
@@ -194,6 +195,7 @@ class LatentTargetHook(Hook):
             self._pending.append(found)
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             self._commit(runner)
+            self.store.clock = (self.store.clock[0], runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Let the epoch's targets take effect on every rank."""
@@ -256,20 +258,34 @@ class LatentTargetHook(Hook):
         )
 
     def _log(self, runner: Runner, found: LatentSearch, searched) -> None:
-        """Mean move and edge share; relative to the annotated face's size."""
+        """What this search did, for the log and every visualizer backend.
+
+        Scalars ``train/latent_move`` (and ``_contour``, ``_brows``, ... where the
+        landmarks' regions are known): mean distance between target and
+        annotation, as a share of the face's size; ``train/latent_at_edge``: share
+        of landmarks found at the neighbourhood's edge; ``train/latent_energy``.
+        """
         annotations = self.store.annotations[found.indices]
         visible = self.store.visible[found.indices]
         size = _face_size(annotations, visible)
         move = (self.store.targets[found.indices] - annotations).norm(dim=-1)
-        move = (move / size[:, None])[searched]
-        if move.numel():
-            hub = runner.message_hub
-            hub.update_scalar("train/latent_move", float(move.mean()))
-            hub.update_scalar(
-                "train/latent_at_edge", float(found.at_edge[searched].float().mean())
-            )
-            hub.update_scalar(
-                "train/latent_energy", float(found.energies[searched].mean())
+        move = move / size[:, None]
+        if not searched.any():
+            return
+        scalars = dict(latent_move=move[searched].mean())
+        for region, landmarks in landmark_groups(self.store.num_keypoints).items():
+            chosen = searched[:, landmarks]
+            if region not in ("all", "weak", "strong") and chosen.any():
+                moves = move[:, landmarks][chosen]
+                scalars[f"latent_move_{region}"] = moves.mean()
+        scalars["latent_at_edge"] = found.at_edge[searched].float().mean()
+        scalars["latent_energy"] = found.energies[searched].mean()
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f"train/{name}", float(value))
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            shown = ", ".join(f"{n[7:]} {float(v):.4g}" for n, v in scalars.items())
+            runner.logger.info(
+                f"Latent targets after epoch {runner.epoch + 1}: {shown}"
             )
 
 
@@ -286,42 +302,47 @@ def build_store(dataset) -> LatentTargetStore:
             or two different samples share a key.
     """
     keys, annotations, visible = [], [], []
-    for leaf in _leaves(dataset):
-        leaf.full_init()
-        for i in range(len(leaf)):
-            info = _annotation(leaf, i)
-            key = sample_key(info, leaf)
-            keypoints = np.asarray(info["keypoints"], dtype=np.float32)[..., :2]
-            if keypoints.shape[0] != 1:
-                raise ValueError(
-                    f"sample {key!r} holds {keypoints.shape[0]} instances; latent "
-                    "targets need data_mode='topdown', one instance a sample"
-                )
-            shown = np.asarray(
-                info.get("keypoints_visible", np.ones(keypoints.shape[:2]))
+    for leaf, i in located_samples(dataset):
+        info = _annotation(leaf, i)
+        key = sample_key(info, leaf)
+        keypoints = np.asarray(info["keypoints"], dtype=np.float32)[..., :2]
+        if keypoints.shape[0] != 1:
+            raise ValueError(
+                f"sample {key!r} holds {keypoints.shape[0]} instances; latent "
+                "targets need data_mode='topdown', one instance a sample"
             )
-            shown = shown.reshape(*keypoints.shape[:2], -1)[0, :, 0] > 0
-            if annotations and keypoints[0].shape != annotations[0].shape:
-                raise ValueError(
-                    f"sample {key!r} has {keypoints.shape[1]} landmarks, the ones "
-                    f"before it {len(annotations[0])}"
-                )
-            if not np.isfinite(keypoints[0][shown]).all():
-                landmark = int(
-                    np.flatnonzero(shown & ~np.isfinite(keypoints[0]).all(-1))[0]
-                )
-                raise ValueError(
-                    f"sample {key!r}: the annotation of landmark {landmark} is "
-                    f"{keypoints[0, landmark].tolist()}; mark it invisible or mend it"
-                )
-            keys.append(key)
-            annotations.append(keypoints[0])
-            visible.append(shown)
+        shown = np.asarray(info.get("keypoints_visible", np.ones(keypoints.shape[:2])))
+        shown = shown.reshape(*keypoints.shape[:2], -1)[0, :, 0] > 0
+        if annotations and keypoints[0].shape != annotations[0].shape:
+            raise ValueError(
+                f"sample {key!r} has {keypoints.shape[1]} landmarks, the ones "
+                f"before it {len(annotations[0])}"
+            )
+        if not np.isfinite(keypoints[0][shown]).all():
+            landmark = int(
+                np.flatnonzero(shown & ~np.isfinite(keypoints[0]).all(-1))[0]
+            )
+            raise ValueError(
+                f"sample {key!r}: the annotation of landmark {landmark} is "
+                f"{keypoints[0, landmark].tolist()}; mark it invisible or mend it"
+            )
+        keys.append(key)
+        annotations.append(keypoints[0])
+        visible.append(shown)
     return LatentTargetStore(
         keys,
         torch.from_numpy(np.stack(annotations)),
         torch.from_numpy(np.stack(visible)),
     )
+
+
+def located_samples(dataset) -> list[tuple[BaseDataset, int]]:
+    """Data set and index of every sample, in the order of the store's rows."""
+    samples = []
+    for leaf in _leaves(dataset):
+        leaf.full_init()
+        samples += [(leaf, i) for i in range(len(leaf))]
+    return samples
 
 
 def _annotation(dataset, index: int) -> dict:

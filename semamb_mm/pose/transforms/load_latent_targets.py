@@ -40,7 +40,8 @@ class LoadLatentTargets(BaseTransform):
 
     Args:
         reseed (bool): Seed ``random`` and ``numpy.random`` anew for each
-            sample from (the run's seed, the epoch, the sample's key). The
+            sample from (the run's seed, the epoch, the sample's key); in
+            iteration-based loops from the iteration instead of the epoch. The
             augmentation of a sample is then the same in every worker and
             rank, and the same after a resume. Defaults to ``True``.
     """

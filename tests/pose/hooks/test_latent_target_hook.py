@@ -1,6 +1,8 @@
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -47,9 +49,17 @@ def test_targets_move_only_from_start_on_and_are_logged(make_runner):
     assert (store.targets != store.annotations).any()
     assert torch.isfinite(store.targets).all()
     logged = runner.message_hub.log_scalars
-    for name in ("latent_move", "latent_at_edge", "latent_energy"):
+    size = store.annotations.amax(1) - store.annotations.amin(1)
+    moves = (store.targets - store.annotations).norm(dim=-1)
+    moves = moves / size.prod(-1).sqrt()[:, None]
+    for name, landmarks in (("", slice(0, 68)), ("_contour", slice(0, 17))):
+        shown = logged[f"train/latent_move{name}"].current()
+        # Landmarks that the last view cut off were not searched in it.
+        assert shown == pytest.approx(float(moves[:, landmarks].mean()), rel=0.1)
+    for name in ("latent_move_eyes", "latent_at_edge", "latent_energy"):
         assert f"train/{name}" in logged
-    assert logged["train/latent_move"].current() > 0
+    (log,) = Path(runner.work_dir).glob("*/*.log")
+    assert "Latent targets after epoch 4: move" in log.read_text()
 
 
 def test_frozen_landmarks_stay(make_runner):
@@ -349,7 +359,7 @@ runner = Runner.from_cfg(tiny_config(
     work_dir, model_wrapper_cfg=wrapper, launcher=launcher,
     env_cfg=dict(dist_cfg=dict(backend='gloo')),
     model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
-    custom_hooks=[dict(type='LatentTargetHook', start=1, anchor='previous')],
+    custom_hooks=[dict(type='LatentTargetHook', start=1, consensus=dict())],
     train_cfg=dict(max_epochs=3),
     optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
     train_dataloader=dict(batch_size=int(batch_size))))
@@ -385,7 +395,8 @@ def test_momentum_averages_the_first_searches_and_then_forgets():
     annotations = torch.tensor([[[10.0, 10.0], [60.0, 50.0]]])
     hook = LatentTargetHook(start=0, momentum=0.4)
     hook.store = LatentTargetStore(["face"], annotations, torch.ones(1, 2))
-    runner = SimpleNamespace(message_hub=MessageHub.get_instance("momentum"))
+    hub = MessageHub.get_instance("momentum")
+    runner = SimpleNamespace(message_hub=hub, train_loop=None)
     for found, expected in ((8.0, 8.0), (0.0, 4.0), (14.0, 8.0)):
         hook._pending = [
             LatentSearch(
@@ -400,3 +411,70 @@ def test_momentum_averages_the_first_searches_and_then_forgets():
         moved = hook.store.targets - annotations
         torch.testing.assert_close(moved[0, 0], torch.full((2,), expected))
         assert (moved[0, 1] == 0).all()
+
+
+KILLED = """
+import os, signal, sys
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from tests.pose.conftest import tiny_config
+from tests.pose.hooks.test_latent_target_hook import LOOPS
+
+@HOOKS.register_module()
+class Kill(Hook):
+    priority = 'VERY_LOW'
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+changes = LOOPS[sys.argv[3]]
+changes = dict(changes, custom_hooks=[*changes['custom_hooks'], dict(type='Kill')])
+Runner.from_cfg(tiny_config(sys.argv[1], **changes)).train()
+"""
+CONSENSUS = dict(curves=[list(range(17))])
+LOOPS = dict(
+    epochs=dict(
+        custom_hooks=hooks(start=1, consensus=CONSENSUS),
+        train_cfg=dict(max_epochs=4),
+        train_dataloader=dict(num_workers=1, persistent_workers=True),
+    ),
+    iterations=dict(
+        custom_hooks=hooks(start=2, by_epoch=False, consensus=CONSENSUS),
+        train_cfg=dict(_delete_=True, by_epoch=False, max_iters=8, val_interval=99),
+        train_dataloader=dict(sampler=dict(type="InfiniteSampler", shuffle=True)),
+        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=2)),
+        log_processor=dict(by_epoch=False),
+    ),
+)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("iteration", [3, 5])
+def test_killed_training_goes_on_as_if_it_had_not_been(
+    make_runner, tmp_path, loop, iteration
+):
+    """Killed in the middle of an epoch, or between two checkpoints."""
+    whole = make_runner(tmp_path / "whole", **LOOPS[loop])
+    whole.train()
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    root = os.path.abspath(os.path.join(__file__, "../../../.."))
+    arguments = [str(tmp_path / "parts"), str(iteration), loop]
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        env=dict(os.environ, PYTHONPATH=root),
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    rest = make_runner(tmp_path / "parts", resume=True, **LOOPS[loop])
+    rest.train()
+    assert rest.iter == whole.iter
+    assert torch.equal(weights(rest), weights(whole))
+    for name in ("targets", "found", "energies", "counts"):
+        mine, theirs = (getattr(hook_of(r).store, name) for r in (rest, whole))
+        assert torch.equal(mine, theirs), name
+    store = hook_of(whole).store
+    assert (store.targets != store.annotations).any()
