@@ -7,7 +7,9 @@ against the true landmarks of
 - the annotations;
 - the heatmap's own centre, before any search;
 - the targets that one search finds, for several patch radii, sigmas and ways of
-  reading the minimum.
+  reading the minimum;
+- the consensus of each of these with the annotations, if the config's
+  LatentTargetHook has one.
 
 With --views above 1 the faces are seen under the config's own random flips and
 boxes, and positions are averaged over the views, as LatentTargetHook does over
@@ -27,7 +29,11 @@ from mmpose.apis import init_model
 from mmpose.registry import DATASETS
 
 import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
-from semamb_mm.functional import curve_tangents, search_latent_targets
+from semamb_mm.functional import (
+    consensus_targets,
+    curve_tangents,
+    search_latent_targets,
+)
 from semamb_mm.pose.hooks.latent_target_hook import build_store
 from semamb_mm.pose.input_warp import input_warp
 from semamb_mm.pose.landmark_groups import face_unit, landmark_groups
@@ -63,7 +69,7 @@ def parse_args():
 
 
 def build(args):
-    """The model, and the training faces under the pipeline to diagnose."""
+    """Model, training faces under the pipeline to diagnose, store, consensus."""
     config = Config.fromfile(args.config)
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
@@ -82,7 +88,8 @@ def build(args):
     for step in dataset.pipeline.transforms:
         if isinstance(step, LoadLatentTargets):
             step.store = store
-    return model, dataset, store
+    hooks = [h for h in config.get("custom_hooks", []) if "consensus" in h]
+    return model, dataset, store, hooks[0]["consensus"] if hooks else None
 
 
 def see(model, dataset):
@@ -115,7 +122,7 @@ def centroid(heatmaps):
 
 def main():
     args = parse_args()
-    model, dataset, store = build(args)
+    model, dataset, store, consensus = build(args)
     stride = np.asarray(model.head.decoder.scale_factor, np.float64)
     sigma = model.head.search["sigma"]
     curves = model.head.search["curves"] or []
@@ -177,11 +184,21 @@ def main():
         values = [np.sqrt((error[:, groups[name]] ** 2).mean()) for name in names]
         print(f"{title:<48}" + "".join(f"{value:>9.2f}" for value in values))
 
-    show("annotations", store.annotations.double().numpy())
-    show("heatmap's centre of mass", found[0])
+    annotations = store.annotations.double()
+    size = (annotations.amax(1) - annotations.amin(1)).prod(-1).sqrt()[:, None, None]
+
+    def show_both(title, points):
+        show(title, points)
+        if consensus is not None:
+            points = torch.from_numpy(points) / size
+            points = consensus_targets(annotations / size, points, **consensus) * size
+            show("    and consensus", points.numpy())
+
+    show("annotations", annotations.numpy())
+    show_both("heatmap's centre of mass", found[0])
     for row, (patch, prior, normal, likelihood, subcell) in enumerate(settings):
         across = f" sigma_normal={normal:g}" if normal else ""
-        show(
+        show_both(
             f"P={patch} sigma_1={prior:g}{across} sigma_2={likelihood:g} {subcell}",
             found[row + 1],
         )
