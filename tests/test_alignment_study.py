@@ -1,0 +1,112 @@
+"""tools/analysis/alignment_study.py: plans that fit the configs, figures, copies."""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmpose.registry import HOOKS, MODELS
+
+import semamb_mm.pose  # noqa: F401
+from semamb_mm.pose.datasets import (
+    PtsFaceDataset,
+    SyntheticFaceDataset,
+    write_pts_tree,
+)
+
+ROOT = Path(__file__).parent.parent
+SA = ROOT / "configs/semantic_alignment/slim-hourglass_sa_synthetic-96x96.py"
+
+
+@pytest.fixture(scope="module")
+def study():
+    path = ROOT / "tools/analysis/alignment_study.py"
+    spec = importlib.util.spec_from_file_location("alignment_study", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def arguments(tmp_path, **changes):
+    given = dict(seeds=[0], work_dir=str(tmp_path), config=SA)
+    return argparse.Namespace(**dict(given, **changes))
+
+
+def write_faces(folder, count=4):
+    write_pts_tree(SyntheticFaceDataset(num_samples=count, image_size=64), folder)
+    names = [f"images/{i:06d}" for i in range(count)]
+    (folder / "train.txt").write_text("\n".join(names[:-1]) + "\n")
+    (folder / "val.txt").write_text(names[-1] + "\n")
+
+
+@pytest.mark.parametrize("part", ["noise", "real", "ablations", "compare"])
+def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
+    write_faces(tmp_path / "data")
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
+    init_default_scope("mmpose")
+    runs = list(study.PLANS[part](arguments(tmp_path)))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    folders = set()
+    for run in runs:
+        run.place(tmp_path)
+        folders.add(run.folder)
+        config = Config.fromfile(run.config)
+        options = parser.parse_args(["--cfg-options", *run.options]).cfg_options
+        config.merge_from_dict(options)
+        hook = HOOKS.build(config.custom_hooks[1])
+        assert hook.start == (study.NEVER if run.shared is None else run.start)
+        MODELS.build(config.model)
+        assert config.train_cfg.max_epochs == run.epochs
+        assert config.param_scheduler[1].end == run.epochs
+        assert run.start < run.epochs or run.shared is None
+        if run.shared:
+            assert run.shared.seed == run.seed and run.shared.case == run.case
+            plain = Config.fromfile(run.shared.config)
+            plain.merge_from_dict(
+                parser.parse_args(["--cfg-options", *run.shared.options]).cfg_options
+            )
+            for part_of_it in ("train_dataloader", "optim_wrapper", "train_cfg"):
+                assert plain[part_of_it] == config[part_of_it]
+            assert plain.model.head.loss == config.model.head.loss
+    assert len(folders) == len(runs)
+
+
+def test_a_displaced_copy_moves_contour_and_brows_of_training_faces_only(
+    study, tmp_path
+):
+    source, target = tmp_path / "source", tmp_path / "target"
+    write_faces(source)
+    study.displaced_copy(source, target, seed=3)
+    for split in ("train", "val"):
+        old, new = (
+            PtsFaceDataset(data_root=str(root), ann_file=f"{split}.txt")
+            for root in (source, target)
+        )
+        moved = np.stack(
+            [
+                np.abs(
+                    old.get_data_info(i)["keypoints"]
+                    - new.get_data_info(i)["keypoints"]
+                )[0].max(-1)
+                for i in range(len(old))
+            ]
+        )
+        if split == "val":
+            assert moved.max() < 1e-3
+        else:
+            assert moved[:, 27:].max() < 1e-3
+            assert (moved[:, :27].max(0) > 0.05).all()
+
+
+def test_differences_are_paired_by_seed(study):
+    name = "NME/inter_ocular"
+    plain = {0: {name: 2.0}, 1: {name: 4.0}}
+    aligned = {0: {name: 1.8}, 1: {name: 4.4}}
+    assert study.relative(aligned, plain) == "+0.0 % (-10.0, +10.0)"
+    assert study.spread([1.0, 3.0]) == "2.00 ± 1.41"
