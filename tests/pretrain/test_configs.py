@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .datasets.layouts import make_cars, make_cub, make_lpw, make_mars
@@ -60,7 +59,6 @@ SWAPPED = [p for p in CONFIGS if p not in TRAINED]
 def test_config_trains_and_tests(path, trees, tmp_path, monkeypatch):
     import semamb_mm.pretrain  # noqa: F401
 
-    init_default_scope("mmpretrain")
     row, data = parts(path)
     monkeypatch.setenv("DATA_ROOT", trees[data])
     # Laying out the config in logs takes longer than all the rest.

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -8,7 +7,6 @@ import semamb_mm.pretrain  # noqa: F401
 
 
 def build(**options):
-    init_default_scope("mmpretrain")
     torch.manual_seed(0)
     cfg = dict(type="OSMCAAHead", num_classes=3, in_channels=8)
     return MODELS.build(dict(cfg, **options))
@@ -52,7 +50,6 @@ def test_losses_are_the_parts():
 
 
 def test_it_trains_in_a_stock_classifier():
-    init_default_scope("mmpretrain")
     model = MODELS.build(
         dict(
             type="ImageClassifier",
