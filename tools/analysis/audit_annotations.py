@@ -255,7 +255,11 @@ def page(path, args, keys, samples, order, annotations, labels, predictions, tar
     plot = path.with_name(".unfinished-ambiguity.png")
     centred = annotations - np.nanmean(annotations, 1, keepdims=True)
     plot_moves(
-        100 * (shown - annotations) / unit[:, None, None],
+        np.where(
+            suspects[..., None],
+            np.nan,
+            100 * (shown - annotations) / unit[:, None, None],
+        ),
         plot,
         "% of the inter-ocular distance",
         mean_shape=100 * np.nanmean(centred / unit[:, None, None], 0),
@@ -332,12 +336,12 @@ samples; checkpoint {checkpoint}. A score is the distance between annotation and
 prediction in units of what is usual for that landmark, less where the heatmap is
 faint. Every landmark is in landmarks.csv.</p>
 <h2>Which landmarks are ambiguous, and in which direction</h2>
-<p>{what} minus annotation over all samples.</p>
+<p>{what} minus annotation over all samples, suspects left out.</p>
 <img src="{ambiguity}" alt="moves by landmark">
 <h2>Landmarks with most suspects</h2>
 <table><tr><th>landmark</th><th>suspects</th></tr>{rows}</table>
 <h2>Worst samples</h2>
-<p>Red: annotation; green: proposed label; the prediction beside them.</p>
+<p>Red: annotation; green: proposed label, joined to it; blue: prediction.</p>
 {pictures}
 </body></html>
 """
