@@ -15,8 +15,10 @@ import semamb_mm.fileio  # noqa: F401
 
 from .backbones import *  # noqa: F401,F403
 from .datasets import *  # noqa: F401,F403
+from .estimators import *  # noqa: F401,F403
 from .heads import *  # noqa: F401,F403
 from .hooks import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
 from .metrics import *  # noqa: F401,F403
+from .refiners import *  # noqa: F401,F403
 from .transforms import *  # noqa: F401,F403

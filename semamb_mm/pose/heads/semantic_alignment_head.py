@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from mmcv.cnn import build_conv_layer
+from mmengine.structures import InstanceData
 from mmpose.models.heads import CPMHead, HeatmapHead
 from mmpose.registry import MODELS
 from mmpose.utils.typing import OptConfigType, OptSampleList
@@ -71,6 +72,13 @@ class SemanticAlignmentHead(CPMHead):
         decoder (dict): A heatmap codec with ``scale_factor`` (``MSRAHeatmap``
             or ``UDPHeatmap``). Give it ``unbiased=True`` if it has the
             option, or moves below one cell are rounded away.
+        refiner (dict, optional): A module that finds landmarks from the last
+            stage's heatmaps, such as ``dict(type='GHCU')``; ``num_keypoints`` and
+            ``heatmap_size`` default to the head's. It learns beside the detector,
+            or alone under :class:`FrozenDetectorEstimator`. Predictions are then
+            what its ``combine`` makes of both, and ``pred_instances`` says in
+            ``keypoints_corrected`` ``(1, K)`` which were corrected, beside
+            ``keypoint_scores``, the heatmaps' own confidence.
         **kwargs: The rest of CPMHead's arguments.
 
     Raises:
@@ -99,6 +107,7 @@ class SemanticAlignmentHead(CPMHead):
         final_layer: OptConfigType = dict(kernel_size=1),
         search: OptConfigType = None,
         decoder: OptConfigType = None,
+        refiner: OptConfigType = None,
         **kwargs,
     ) -> None:
         if isinstance(in_channels, Sequence):
@@ -154,6 +163,20 @@ class SemanticAlignmentHead(CPMHead):
             torch.zeros(1, out_channels, 2),
             torch.ones(1, out_channels),
         )
+        self.refiner = None
+        if refiner:
+            defaults = dict(
+                num_keypoints=out_channels, heatmap_size=self.decoder.heatmap_size
+            )
+            self.refiner = MODELS.build({**defaults, **refiner})
+            for key, value in defaults.items():
+                if not np.array_equal(getattr(self.refiner, key), value):
+                    raise ValueError(
+                        f"{name}: the refiner's {key} is "
+                        f"{getattr(self.refiner, key)}, the head's {value}"
+                    )
+        # Set by FrozenDetectorEstimator: train the refiner alone.
+        self.refine_only = False
         # Set by LatentTargetHook.
         self.searching = False
         self.anchor = "previous"
@@ -173,8 +196,8 @@ class SemanticAlignmentHead(CPMHead):
         # Mixed precision ends here: CPMHead's accuracy takes its heatmaps to
         # numpy, which has no bfloat16.
         heatmaps = [heatmap.float() for heatmap in super().forward(feats)]
-        if self.training and self.searching:
-            self._heatmaps = heatmaps[-1].detach()
+        if self.training and (self.searching or self.refiner is not None):
+            self._heatmaps = heatmaps[-1]
         return heatmaps
 
     def loss(
@@ -183,12 +206,64 @@ class SemanticAlignmentHead(CPMHead):
         batch_data_samples: OptSampleList,
         train_cfg: OptConfigType = {},
     ) -> dict:
-        """CPMHead's losses; searches latent targets if the hook asked."""
-        losses = super().loss(feats, batch_data_samples, train_cfg)
+        """CPMHead's losses and the refiner's; searches latent targets if the hook
+        asked.
+
+        Raises:
+            RuntimeError: If the refiner's targets have not been packed.
+        """
+        if self.refine_only:
+            self._heatmaps = self.forward(feats)[-1]
+            losses = {}
+        else:
+            losses = super().loss(feats, batch_data_samples, train_cfg)
+        if self.refiner is not None:
+            losses["loss_refiner"] = self.refiner.loss(
+                self._heatmaps, *self._refiner_targets(batch_data_samples)
+            )
         if self.searching:
-            self._found = self._search(self._heatmaps, batch_data_samples)
-            self._heatmaps = None
+            self._found = self._search(self._heatmaps.detach(), batch_data_samples)
+        self._heatmaps = None
         return losses
+
+    def decode(self, batch_outputs: Tensor) -> list[InstanceData]:
+        """Keypoints and scores from heatmaps ``(B, K, H, W)``, refined."""
+        predictions = super().decode(batch_outputs)
+        if self.refiner is None:
+            return predictions
+        scale = batch_outputs.new_tensor(self.decoder.scale_factor)
+        positions = batch_outputs.new_tensor(
+            np.stack([p.keypoints[0] for p in predictions])
+        )
+        confidence = batch_outputs.new_tensor(
+            np.stack([p.keypoint_scores[0] for p in predictions])
+        )
+        refined = self.refiner(batch_outputs) * scale
+        positions, corrected = self.refiner.combine(positions, confidence, refined)
+        for prediction, found, which in zip(predictions, positions, corrected):
+            prediction.keypoints = found[None].cpu().numpy()
+            prediction.keypoints_corrected = which[None].cpu().numpy()
+        return predictions
+
+    def _refiner_targets(self, data_samples: OptSampleList) -> tuple[Tensor, Tensor]:
+        """True positions ``(B, K, 2)`` in heatmap cells, and weights ``(B, K)``."""
+        if "transformed_keypoints" not in data_samples[0].gt_instances:
+            raise RuntimeError(
+                "training a refiner needs the landmarks in the network's input: use "
+                "dict(type='PackPoseInputs', pack_transformed=True) in the train "
+                "pipeline"
+            )
+        positions = np.stack(
+            [s.gt_instances.transformed_keypoints[0, :, :2] for s in data_samples]
+        )
+        weights = torch.cat(
+            [s.gt_instance_labels.keypoint_weights for s in data_samples]
+        )
+        positions = torch.as_tensor(positions / self.decoder.scale_factor)
+        return (
+            positions.to(weights.device, torch.float32),
+            weights.view(len(data_samples), -1),
+        )
 
     def pop_search(self) -> LatentSearch | None:
         """Hand over the last iteration's search result, once."""

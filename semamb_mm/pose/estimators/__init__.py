@@ -1,0 +1,3 @@
+from .frozen_detector_estimator import FrozenDetectorEstimator
+
+__all__ = ["FrozenDetectorEstimator"]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from mmpose.models import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from mmpose.utils.typing import SampleList
+from torch import Tensor
+
+
+@MODELS.register_module()
+class FrozenDetectorEstimator(TopdownPoseEstimator):
+    """A pose estimator of which only the head's refiner is trained.
+
+    The second stage of training a :class:`GHCU`: backbone, neck and head come from
+    a checkpoint (``load_from``), get no gradient and keep their batch statistics.
+    Prediction is :class:`mmpose.models.TopdownPoseEstimator`'s, and so are the
+    checkpoints: they load into either class.
+
+    Raises:
+        ValueError: If the head has no refiner.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if getattr(self.head, "refiner", None) is None:
+            raise ValueError(
+                "FrozenDetectorEstimator trains the head's refiner, and "
+                f"{type(self.head).__name__} has none: give the config "
+                "model.head.refiner=dict(type='GHCU')"
+            )
+        self.head.refine_only = True
+        self._detector_keys = [
+            key for key in self.state_dict() if not key.startswith("head.refiner.")
+        ]
+        self._missing = self._detector_keys
+        self.requires_grad_(False)
+        self.head.refiner.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> FrozenDetectorEstimator:
+        """Only the refiner enters training mode."""
+        super().train(mode)
+        if mode:
+            for module in self.children():
+                module.train(False)
+            self.head.refiner.train(True)
+        return self
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
+        """The refiner's loss.
+
+        Raises:
+            RuntimeError: If no whole detector has been loaded.
+        """
+        if self._missing:
+            raise RuntimeError(
+                "the second stage trains a refiner on a trained detector, but "
+                f"{len(self._missing)} of the detector's {len(self._detector_keys)} "
+                f"weights have not been loaded (the first: {self._missing[0]}). Name "
+                "the detector's checkpoint: --cfg-options load_from=CHECKPOINT"
+            )
+        return super().loss(inputs, data_samples)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+        self._missing = [
+            key for key in self._detector_keys if prefix + key not in state_dict
+        ]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

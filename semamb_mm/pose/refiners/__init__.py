@@ -1,0 +1,4 @@
+from .ghcu import GHCU
+from .heatmap_failures import HeatmapFailures
+
+__all__ = ["GHCU", "HeatmapFailures"]
