@@ -1,6 +1,19 @@
-# Second stage: a GHCU on a frozen detector. Give it the detector's checkpoint:
-# --cfg-options load_from=CHECKPOINT
-# The train pipeline is that of configs/_base_/slim_hourglass_96.py with degraded
-# images; the detector's confidences drop and the refiner learns what to do then.
-model = dict(
+# Parts of the second stage, a GHCU trained on the frozen detector of a checkpoint.
+ghcu_model = dict(
     type='FrozenDetectorEstimator', head=dict(refiner=dict(type='GHCU')))
+# Failed landmarks to learn from; after LoadImage.
+degradation = [
+    dict(type='RandomFaceOcclusion', area=(0.05, 0.5), prob=0.6),
+    dict(type='RandomLowQuality', prob=0.3),
+]
+ghcu_epochs = 30
+ghcu_scheduler = [
+    dict(type='LinearLR', begin=0, end=60, start_factor=0.01, by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=ghcu_epochs,
+        eta_min_ratio=0.02,
+        by_epoch=True,
+        convert_to_iter_based=True),
+]

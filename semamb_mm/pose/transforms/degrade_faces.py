@@ -154,7 +154,7 @@ def _draw_patches(rng: np.random.Generator, hull: np.ndarray, count: int) -> lis
     """Centre (pixels), unit polygon (P, 2) of each patch."""
     patches = []
     for _ in range(count):
-        center = rng.dirichlet(np.ones(len(hull))) @ hull
+        center = rng.dirichlet(np.full(len(hull), 0.2)) @ hull
         angle, aspect = rng.uniform(0, np.pi), np.sqrt(rng.uniform(0.4, 1))
         if rng.random() < 0.5:
             turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
