@@ -9,6 +9,7 @@ from mmcv.cnn import build_conv_layer
 from mmengine.structures import InstanceData
 from mmpose.models.heads import CPMHead, HeatmapHead
 from mmpose.registry import MODELS
+from mmpose.utils.tensor_utils import to_numpy
 from mmpose.utils.typing import OptConfigType, OptSampleList
 from torch import Tensor, nn
 
@@ -241,8 +242,8 @@ class SemanticAlignmentHead(CPMHead):
         refined = self.refiner(batch_outputs) * scale
         positions, corrected = self.refiner.combine(positions, confidence, refined)
         for prediction, found, which in zip(predictions, positions, corrected):
-            prediction.keypoints = found[None].cpu().numpy()
-            prediction.keypoints_corrected = which[None].cpu().numpy()
+            prediction.keypoints = to_numpy(found[None])
+            prediction.keypoints_corrected = to_numpy(which[None])
         return predictions
 
     def _refiner_targets(self, data_samples: OptSampleList) -> tuple[Tensor, Tensor]:

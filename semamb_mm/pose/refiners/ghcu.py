@@ -93,9 +93,7 @@ class GHCU(nn.Module):
                 "GHCU: confidence_threshold must be one number, or one for each of "
                 f"the {self.num_keypoints} landmarks, got {confidence_threshold}"
             )
-        self.register_buffer(
-            "threshold", threshold.expand(self.num_keypoints).clone()
-        )
+        self.register_buffer("threshold", threshold.expand(self.num_keypoints).clone())
         self.register_buffer(
             "built_for", torch.tensor([self.num_keypoints, width, height])
         )

@@ -248,7 +248,9 @@ class RandomLowQuality(_DegradeFace):
     ) -> None:
         super().__init__(prob, seed)
         ranges = dict(
-            face_size=(face_size, 1, np.inf), blur=(blur, 0, 1), quality=(quality, 1, 100)
+            face_size=(face_size, 1, np.inf),
+            blur=(blur, 0, 1),
+            quality=(quality, 1, 100),
         )
         for name, ((low, high), least, most) in ranges.items():
             if not least <= low <= high <= most:
