@@ -123,7 +123,7 @@ class RandomFaceOcclusion(_DegradeFace):
         mask = _scale_patches(patches, hull, image.shape[:2], rng.uniform(*self.area))
         covered = image.astype(np.float32)
         for patch in mask:
-            alpha = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), 1.0)[..., None]
+            alpha = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), 0.7)[..., None]
             covered += alpha * (_filling(rng, image) - covered)
         results["img"] = np.clip(covered, 0, 255).astype(image.dtype)
         points = np.rint(np.asarray(results["keypoints"])[..., :2]).astype(int)
