@@ -56,8 +56,8 @@ class HeatmapFailures(nn.Module):
         blurred = ~removed & (draw < severity * (remove + blur))
         displaced = ~removed & ~blurred
         displaced &= draw < severity * (remove + blur + displace)
-        spoiled = heatmaps.clone()
-        spoiled[removed] *= 0.1 * torch.rand_like(spoiled[removed][:, :1, :1])
+        faint = torch.where(removed, 0.1 * torch.rand_like(draw), 1.0)
+        spoiled = heatmaps * faint[..., None, None]
         spoiled[blurred] = _blur(heatmaps[blurred])
         spoiled[displaced] = 0.5 * _shift(heatmaps[displaced], self.max_shift)
         return spoiled
@@ -66,8 +66,9 @@ class HeatmapFailures(nn.Module):
 def _blur(heatmaps: Tensor) -> Tensor:
     """Box-blur ``(N, H, W)`` twice, over about a sixth of the heatmap."""
     size = max(3, heatmaps.shape[-1] // 6) // 2 * 2 + 1
-    for _ in range(2):
-        heatmaps = F.avg_pool2d(heatmaps, size, stride=1, padding=size // 2)
+    for kernel in ((size, 1), (1, size)) * 2:
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        heatmaps = F.avg_pool2d(heatmaps, kernel, stride=1, padding=padding)
     return heatmaps
 
 

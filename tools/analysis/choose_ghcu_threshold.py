@@ -1,0 +1,189 @@
+"""Choose the confidence below which a GHCU's positions replace the detector's.
+
+Runs the detector and its refiner over the training faces twice, as they are and
+with the degradation that the config trains with, prints the error for each
+threshold, and writes a copy of the checkpoint with the best one: that of least
+error on degraded faces among those that raise the error on clean faces by no more
+than --tolerance. Thresholds are per landmark, one factor times its usual confidence.
+
+tools/test.py and MMPose's inference use what the new checkpoint holds; its meta
+carries the curve.
+"""
+
+import argparse
+import copy
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.utils import track_iter_progress
+from mmpose.apis import init_model
+from mmpose.registry import DATASETS
+from torch.utils.data import DataLoader
+
+import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.fileio import atomic_write
+from semamb_mm.pose.landmark_groups import face_unit
+from semamb_mm.pose.refiners.threshold import Measured, choose_threshold
+
+DEGRADING = ("RandomFaceOcclusion", "RandomLowQuality")
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config with a refiner that it was trained with")
+    parser.add_argument("checkpoint")
+    parser.add_argument(
+        "--out", help="default: <checkpoint>_threshold.pth beside the checkpoint"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.002,
+        help="allowed rise of the error on clean faces (default: %(default)g)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the degradation")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    return parser.parse_args()
+
+
+def training_faces(config, degrade, seed):
+    """The train data set under the test pipeline, degraded or not."""
+    cfg = copy.deepcopy(config.train_dataloader.dataset)
+    degradation = [
+        dict(t, prob=1.0, seed=seed) for t in cfg.pipeline if t["type"] in DEGRADING
+    ]
+    if degrade and not degradation:
+        raise SystemExit(
+            f"{config.filename}: the train pipeline has none of {DEGRADING}, so there "
+            "is nothing to choose a threshold by"
+        )
+    load, *steps, pack = config.val_dataloader.dataset.pipeline
+    if degrade:
+        # One kind a face, as prob 1 for all would make every face hopeless.
+        steps = [
+            dict(type="RandomChoice", transforms=[[t] for t in degradation])
+        ] + steps
+    cfg.pipeline = [load, *steps, dict(pack, pack_transformed=True)]
+    cfg.test_mode = True
+    return DATASETS.build(cfg)
+
+
+@dataclass
+class Predictions:
+    """Of N faces, in pixels of the network's input.
+
+    Attributes:
+        truth: ``(N, K, 2)``, NaN where not labelled.
+        occluded: ``(N, K)`` bool, under a patch.
+        detected: ``(N, K, 2)`` from the heatmaps.
+        confidence: ``(N, K)`` the heatmaps' height.
+        refined: ``(N, K, 2)`` from the refiner.
+    """
+
+    truth: np.ndarray
+    occluded: np.ndarray
+    detected: np.ndarray
+    confidence: np.ndarray
+    refined: np.ndarray
+
+    def errors(self, positions):
+        """``(N, K)`` over the face's size."""
+        unit = face_unit(np.nan_to_num(self.truth))[:, None]
+        return np.linalg.norm(positions - self.truth, axis=-1) / unit
+
+    def measured(self, refined=None):
+        """For choose_threshold, of the refiner or of other positions."""
+        refined = self.refined if refined is None else refined
+        errors = self.errors(self.detected), self.errors(refined)
+        return Measured(self.confidence, *errors)
+
+
+def predict(model, dataset, batch_size=32):
+    """Detector's and refiner's positions of all faces, side by side."""
+    parts = []
+    head = model.head
+    refiner, head.refiner = head.refiner, None
+    loader = DataLoader(dataset, batch_size, collate_fn=pseudo_collate)
+    try:
+        for batch in track_iter_progress((loader, len(loader))):
+            data = model.data_preprocessor(batch, False)
+            with torch.no_grad():
+                heatmaps = head.forward(model.extract_feat(data["inputs"]))[-1]
+                shapes = refiner(heatmaps).cpu().numpy() * head.decoder.scale_factor
+            found = head.decode(heatmaps)
+            faces = [sample.gt_instances for sample in data["data_samples"]]
+            truth = np.concatenate([f.transformed_keypoints[..., :2] for f in faces])
+            labelled = np.concatenate([f.keypoints_visible for f in faces]) > 0
+            never = np.zeros((1, truth.shape[1]), bool)
+            parts.append(
+                (
+                    np.where(labelled[..., None], truth, np.nan),
+                    np.concatenate([f.get("keypoints_occluded", never) for f in faces]),
+                    np.concatenate([f.keypoints for f in found]),
+                    np.concatenate([f.keypoint_scores for f in found]),
+                    shapes,
+                )
+            )
+    finally:
+        head.refiner = refiner
+    return Predictions(*(np.concatenate(part) for part in zip(*parts)))
+
+
+def print_curve(curve):
+    print("\nfactor  corrected, clean  degraded   NME %, clean  degraded")
+    for row in curve:
+        print(
+            "{factor:6.3f}  {corrected_clean:16.1%}  {corrected_degraded:8.1%}".format(
+                **row
+            ),
+            "  {:12.3f}  {:8.3f}".format(100 * row["clean"], 100 * row["degraded"]),
+            "  <- chosen" if row["chosen"] else "",
+        )
+
+
+def main():
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    init_default_scope(config.get("default_scope", "mmpose"))
+    model = init_model(config, args.checkpoint, device=args.device)
+    if getattr(model.head, "refiner", None) is None:
+        raise SystemExit(f"{args.config}: model.head has no refiner")
+    np.random.seed(args.seed)
+    clean, degraded = (
+        predict(model, training_faces(config, degrade, args.seed), args.batch_size)
+        for degrade in (False, True)
+    )
+    threshold, curve = choose_threshold(
+        clean.measured(), degraded.measured(), args.tolerance
+    )
+    print_curve(curve)
+
+    checkpoint = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
+    state = checkpoint["state_dict"]
+    state["head.refiner.threshold"] = torch.as_tensor(threshold, dtype=torch.float32)
+    checkpoint.setdefault("meta", {})["ghcu_threshold"] = dict(
+        threshold=threshold.tolist(), curve=curve, tolerance=args.tolerance
+    )
+    default = Path(args.checkpoint).with_suffix("")
+    out = Path(args.out or f"{default}_threshold.pth")
+    if out.exists() and os.path.samefile(out, args.checkpoint):
+        raise SystemExit(f"--out {out} is the checkpoint itself; name another file")
+    with atomic_write(out, "wb") as file:
+        torch.save(checkpoint, file)
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()

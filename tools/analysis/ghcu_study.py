@@ -1,0 +1,252 @@
+"""What a GHCU adds to a detector, beside two rivals, on faces it has not seen.
+
+For procedural faces and for the .pts folder at DATA_ROOT, and for each seed, trains
+a detector, a GHCU on it, and fits the rivals to the same training faces:
+
+- ``PCA``: a linear shape model fitted to the detector's landmarks, weighted by their
+  confidence (Cootes et al. 1995, with a prior);
+- ``nearest``: the training shape that fits the confident landmarks best.
+
+Landmarks of low confidence take a method's position, the others the detector's; the
+threshold, and the rivals' own settings, are chosen on training faces alone, the same
+way for each. Test faces are clean, occluded on 10, 25 and 40 % of the face, and of
+low quality (blur, downscaling, JPEG).
+
+Writes ``results.csv`` (every run) and ``table.md`` (mean and spread over the seeds)
+to --work-dir. Finished trainings are not repeated and stopped ones go on: give the
+command again.
+"""
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from choose_ghcu_threshold import predict, training_faces
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.apis import init_model
+from mmpose.registry import DATASETS
+
+from semamb_mm.fileio import atomic_write
+from semamb_mm.pose.metrics.face_nme import failure_rate, mean_visible
+from semamb_mm.pose.refiners.threshold import choose_threshold
+from semamb_mm.pose.shape_models import PCAShapeModel, nearest_shape
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = dict(procedural="synthetic", real="300w-subset")
+CONDITIONS = {
+    "clean": (),
+    "occluded 10 %": (dict(type="RandomFaceOcclusion", area=0.10),),
+    "occluded 25 %": (dict(type="RandomFaceOcclusion", area=0.25),),
+    "occluded 40 %": (dict(type="RandomFaceOcclusion", area=0.40),),
+    "low quality": (dict(type="RandomLowQuality"),),
+}
+METHODS = ("detector", "GHCU", "PCA", "nearest", "GHCU, all landmarks")
+FIGURES = ("NME", "NME occluded", "FR@8", "FR@10")
+# What the rivals' settings are chosen from, on training faces.
+PCA_GRID = [
+    dict(power=power, noise=noise)
+    for power in (1, 2, 4)
+    for noise in (0.03, 0.06, 0.12)
+]
+NEAREST_GRID = [dict(power=power) for power in (1, 2, 4)]
+TUNING_FACES = 200
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", nargs="+", choices=sorted(DATA), default=["procedural", "real"]
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--work-dir", default="work_dirs/ghcu_study")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--cfg-options", nargs="+", default=[], help="of the GHCU")
+    return parser.parse_args()
+
+
+def train(config, folder, seed, options):
+    """Train unless it is done; the last checkpoint."""
+    epochs = Config.fromfile(config).train_cfg.max_epochs
+    checkpoint = folder / f"epoch_{epochs}.pth"
+    if not checkpoint.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(ROOT / "tools/train.py"), str(config)]
+        command += ["--work-dir", str(folder), "--resume", "--cfg-options"]
+        command += [f"randomness.seed={seed}", *options]
+        print(f"training {folder}", flush=True)
+        with open(folder / "train.log", "a") as log:
+            done = subprocess.run(command, stdout=log, stderr=log)
+        if done.returncode:
+            raise SystemExit(f"{folder}: training failed, see {log.name}")
+    return checkpoint
+
+
+def fit_rival(faces, name, settings, shapes, model):
+    """Positions ``(N, K, 2)`` of a rival for all faces."""
+    trust = (faces.confidence / settings["median"]).clip(1e-3) ** settings["power"]
+    if name == "PCA":
+        return np.stack(
+            [
+                model.fit(points, weights, settings["noise"])
+                for points, weights in zip(faces.detected, trust)
+            ]
+        )
+    return np.stack(
+        [nearest_shape(shapes, points, w) for points, w in zip(faces.detected, trust)]
+    )
+
+
+def first(faces, count):
+    """The first faces alone."""
+    return type(faces)(*(part[:count] for part in vars(faces).values()))
+
+
+def tune_rival(name, grid, clean, degraded, shapes, model):
+    """Settings and threshold of least error on training faces."""
+    clean, degraded = first(clean, TUNING_FACES), first(degraded, TUNING_FACES)
+    median = np.median(clean.confidence, axis=0)
+    best = None
+    for settings in grid:
+        settings = dict(settings, median=median)
+        measured = [
+            faces.measured(fit_rival(faces, name, settings, shapes, model))
+            for faces in (clean, degraded)
+        ]
+        threshold, curve = choose_threshold(*measured)
+        error = next(row["degraded"] for row in curve if row["chosen"])
+        if best is None or error < best[0]:
+            best = error, settings, threshold
+    return best[1:]
+
+
+def figures(faces, positions):
+    """The table's figures, percent."""
+    errors = faces.errors(positions)
+    overall = mean_visible(errors, 1)
+    hidden = mean_visible(np.where(faces.occluded, errors, np.nan), 1)
+    hidden = hidden[~np.isnan(hidden)]
+    values = (
+        overall.mean(),
+        hidden.mean() if len(hidden) else np.nan,
+        failure_rate(overall, 0.08),
+        failure_rate(overall, 0.10),
+    )
+    return dict(zip(FIGURES, (100 * float(v) for v in values)))
+
+
+def evaluate(config_file, checkpoint, data, seed):
+    """Rows of all methods under all conditions."""
+    config = Config.fromfile(config_file)
+    init_default_scope("mmpose")
+    model = init_model(config, str(checkpoint), device="cpu")
+    np.random.seed(0)
+    clean, degraded = (
+        predict(model, training_faces(config, degrade, 0)) for degrade in (False, True)
+    )
+    chosen, _ = choose_threshold(clean.measured(), degraded.measured())
+    train_shapes = clean.truth[~np.isnan(clean.truth).any((1, 2))]
+    pairs = DATASETS.build(config.test_dataloader.dataset).metainfo["flip_indices"]
+    mirrored = train_shapes[:, pairs] * (-1, 1)
+    shapes = np.concatenate([train_shapes, mirrored]).astype(np.float64)
+    pca = PCAShapeModel.train(shapes)
+    rivals = {
+        name: tune_rival(name, grid, clean, degraded, shapes, pca)
+        for name, grid in (("PCA", PCA_GRID), ("nearest", NEAREST_GRID))
+    }
+    for name, (settings, _) in rivals.items():
+        print(name, {k: v for k, v in settings.items() if k != "median"})
+    rows = []
+    for condition, transforms in CONDITIONS.items():
+        dataset = config.test_dataloader.dataset.copy()
+        load, *steps, pack = dataset.pipeline
+        extra = [dict(t, prob=1.0, seed=1) for t in transforms]
+        dataset.pipeline = [load, *extra, *steps, dict(pack, pack_transformed=True)]
+        faces = predict(model, DATASETS.build(dataset))
+        results = {
+            "detector": faces.detected,
+            "GHCU": merge(faces, faces.refined, chosen),
+            "GHCU, all landmarks": faces.refined,
+        }
+        for name, (settings, threshold) in rivals.items():
+            fitted = fit_rival(faces, name, settings, shapes, pca)
+            results[name] = merge(faces, fitted, threshold)
+        for method in METHODS:
+            row = dict(data=data, condition=condition, method=method, seed=seed)
+            rows.append({**row, **figures(faces, results[method])})
+    return rows
+
+
+def merge(faces, refined, threshold):
+    low = faces.confidence < threshold
+    return np.where(low[..., None], refined, faces.detected)
+
+
+def table(rows):
+    """Markdown, mean and range over the seeds."""
+    lines = ["| data | test faces | method | " + " | ".join(FIGURES) + " |"]
+    lines.append("|" + " --- |" * (3 + len(FIGURES)))
+    keys = list(dict.fromkeys((r["data"], r["condition"], r["method"]) for r in rows))
+    for key in keys:
+        group = [r for r in rows if (r["data"], r["condition"], r["method"]) == key]
+        cells = [cell([float(r[figure]) for r in group]) for figure in FIGURES]
+        lines.append("| " + " | ".join((*key, *cells)) + " |")
+    seeds = sorted({int(r["seed"]) for r in rows})
+    lines += ["", f"Percent of the outer eye distance; seeds {seeds}, mean (range)."]
+    return "\n".join(lines) + "\n"
+
+
+def cell(values):
+    if np.isnan(values).any():
+        return ""
+    spread = f" ({min(values):.2f}-{max(values):.2f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{spread}"
+
+
+def main():
+    args = parse_args()
+    work_dir = Path(args.work_dir)
+    path = work_dir / "results.csv"
+    rows = []
+    for data in args.data:
+        name = DATA[data]
+        plain = (
+            ROOT / f"configs/semantic_alignment/slim-hourglass_plain_{name}-96x96.py"
+        )
+        ghcu = ROOT / f"configs/ghcu/slim-hourglass_ghcu_{name}-96x96.py"
+        if data == "real" and "DATA_ROOT" not in os.environ:
+            raise SystemExit(
+                "real needs DATA_ROOT: a folder with train.txt and val.txt"
+            )
+        for seed in args.seeds:
+            folder = work_dir / data / f"seed{seed}"
+            done = folder / "results.csv"
+            if not done.exists() and not args.report:
+                detector = train(plain, folder / "detector", seed, ())
+                options = (f"load_from={detector}", *args.cfg_options)
+                refiner = train(ghcu, folder / "ghcu", seed, options)
+                write_rows(done, evaluate(ghcu, refiner, data, seed))
+            if done.exists():
+                with open(done, newline="") as file:
+                    rows += list(csv.DictReader(file))
+                write_rows(path, rows)
+                with atomic_write(work_dir / "table.md") as file:
+                    file.write(table(rows))
+    print(table(rows) if rows else f"nothing finished in {work_dir}")
+
+
+def write_rows(path, rows):
+    with atomic_write(path, newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
