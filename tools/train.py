@@ -1,6 +1,7 @@
 """Train a config with the stock MMEngine Runner."""
 
 import argparse
+from pathlib import Path
 
 import semamb_mm  # noqa: F401  (lets torch.load resume MMEngine's checkpoints)
 from semamb_mm.cli import add_common_arguments, build_runner, load_config
@@ -14,7 +15,8 @@ def parse_args():
         "--resume",
         nargs="?",
         const="auto",
-        help="checkpoint to go on from; without a value, the work dir's latest",
+        help="checkpoint to go on from; without a value, the work dir's "
+        "latest if there is one",
     )
     parser.add_argument(
         "--amp", action="store_true", help="automatic mixed precision (needs a GPU)"
@@ -47,7 +49,9 @@ def main():
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
     if args.resume == "auto":
-        cfg.resume, cfg.load_from = True, None
+        # Nothing to go on from yet: begin, with the config's load_from.
+        if (Path(cfg.work_dir) / "last_checkpoint").exists():
+            cfg.resume, cfg.load_from = True, None
     elif args.resume is not None:
         cfg.resume, cfg.load_from = True, args.resume
     if args.auto_scale_lr:
