@@ -1,0 +1,267 @@
+"""Find and draw face landmarks: an image, a folder, a video or a webcam.
+
+Writes into --out-dir the pictures (a video for a video) and ``landmarks.csv``: file or
+frame, face, landmark, x, y, confidence, and whether the refiner corrected it.
+Landmarks are drawn from red (unsure) to green (sure); corrected ones wear a magenta
+ring.
+
+Where the face is: --boxes (a json file of image name to [x1, y1, x2, y2] or a list
+of them), --face-detector (OpenCV's YuNet, an .onnx file from opencv_zoo), or the
+whole image. In a video the box of the next frame follows the landmarks of the last
+one for as long as they are found with confidence.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.config import DictAction
+from mmpose.apis import inference_topdown, init_model
+from tqdm import tqdm
+
+import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+import semamb_mm.pose  # noqa: F401
+from semamb_mm.fileio import atomic_write
+from semamb_mm.pose.visualizers.face_drawing import draw_landmarks
+
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+LOST = 0.5  # of the confidence at the start, below which a face is looked for anew
+COLUMNS = ("source", "face", "landmark", "x", "y", "confidence", "corrected")
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config")
+    parser.add_argument("checkpoint")
+    parser.add_argument("input", help="image, folder, video, or a webcam's number")
+    parser.add_argument("--out-dir", default="work_dirs/demo_faces")
+    faces = parser.add_mutually_exclusive_group()
+    faces.add_argument("--boxes", help="json file of boxes, see above")
+    faces.add_argument("--face-detector", help="YuNet .onnx file")
+    parser.add_argument("--max-frames", type=int, help="stop a video or webcam here")
+    parser.add_argument("--show", action="store_true", help="in a window; q ends it")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    return parser.parse_args()
+
+
+def load_boxes(path):
+    """File name to boxes ``(N, 4)``."""
+    boxes = {}
+    for name, value in json.loads(Path(path).read_text()).items():
+        array = np.atleast_2d(np.asarray(value, np.float32))
+        if array.shape[-1] != 4 or not np.isfinite(array).all():
+            raise SystemExit(f"{path}: {name}: expected [x1, y1, x2, y2], got {value}")
+        boxes[name] = array
+    return boxes
+
+
+class FaceFinder:
+    """Boxes ``(N, 4)`` of an image's faces."""
+
+    def __init__(self, args):
+        self.boxes = load_boxes(args.boxes) if args.boxes else None
+        self.yunet = None
+        if args.face_detector:
+            if not Path(args.face_detector).is_file():
+                raise SystemExit(f"--face-detector {args.face_detector} does not exist")
+            self.yunet = cv2.FaceDetectorYN.create(args.face_detector, "", (320, 320))
+
+    def __call__(self, image, name):
+        height, width = image.shape[:2]
+        if self.boxes is not None:
+            if name not in self.boxes:
+                raise ValueError(f"{name} is not in --boxes")
+            return check_boxes(self.boxes[name], width, height, name)
+        if self.yunet is not None:
+            self.yunet.setInputSize((width, height))
+            _, found = self.yunet.detect(image)
+            if found is None:
+                return np.empty((0, 4), np.float32)
+            return np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], 1)
+        return np.array([[0, 0, width, height]], np.float32)
+
+
+def check_boxes(boxes, width, height, name):
+    """The boxes, if each overlaps the image."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    overlap = np.minimum(high, (width, height)) - np.maximum(low, 0)
+    if not (overlap > 0).all():
+        bad = boxes[~(overlap > 0).all(1)][0].tolist()
+        raise ValueError(
+            f"{name}: face box {bad} lies outside the image of {width} x {height} "
+            "pixels, or is empty"
+        )
+    return boxes
+
+
+def find(model, image, boxes):
+    """``(N, K, 2)`` landmarks, ``(N, K)`` confidence and corrected."""
+    instances = [s.pred_instances for s in inference_topdown(model, image, boxes)]
+    never = np.zeros_like(instances[0].keypoint_scores, dtype=bool)
+    return (
+        np.concatenate([i.keypoints for i in instances]),
+        np.concatenate([i.keypoint_scores for i in instances]),
+        np.concatenate([i.get("keypoints_corrected", never) for i in instances]),
+    )
+
+
+def draw(image, boxes, faces):
+    for box, keypoints, scores, corrected in zip(boxes, *faces):
+        image = draw_landmarks(image, keypoints, scores, corrected, box)
+    return image
+
+
+def rows(source, faces):
+    for face, (keypoints, scores, corrected) in enumerate(zip(*faces)):
+        for k, ((x, y), score) in enumerate(zip(keypoints, scores)):
+            yield (
+                source, face, k, f"{x:.3f}", f"{y:.3f}", f"{score:.4f}",
+                int(corrected[k]),
+            )  # fmt: skip
+
+
+def run_images(model, finder, paths, out_dir, writer, show):
+    """Draw image files; the number that could not be."""
+    skipped = 0
+    for path in tqdm(paths, unit="image"):
+        image = cv2.imread(str(path))
+        try:
+            if image is None:
+                raise ValueError(f"{path} is not an image that OpenCV can read")
+            boxes = finder(image, path.name)
+            if not len(boxes):
+                raise ValueError(f"{path}: no face found")
+        except ValueError as error:
+            if len(paths) == 1:
+                raise SystemExit(str(error)) from error
+            skipped += 1
+            print(f"skipped: {error}", file=sys.stderr)
+            continue
+        faces = find(model, image, boxes)
+        writer.writerows(rows(path.name, faces))
+        picture = draw(image, boxes, faces)
+        cv2.imwrite(str(out_dir / f"{path.stem}_landmarks.png"), picture)
+        if show and not show_picture(picture):
+            break
+    return skipped
+
+
+class Tracker:
+    """The face's box in the next frame: around the last frame's landmarks."""
+
+    def __init__(self, model, finder):
+        self.model, self.finder = model, finder
+        self.boxes, self.usual = None, None
+
+    def __call__(self, frame, name):
+        boxes = self.boxes
+        if boxes is None:
+            boxes = self.finder(frame, name)
+            if not len(boxes):
+                raise ValueError(f"{name}: no face found")
+        faces = find(self.model, frame, boxes)
+        confidence = faces[1].mean(1)
+        if self.boxes is None:
+            self.usual = confidence
+        low, high = faces[0].min(1), faces[0].max(1)
+        height, width = frame.shape[:2]
+        inside = (high > 0).all() and (low < (width, height)).all()
+        sure = (confidence > LOST * self.usual).all()
+        self.boxes = np.concatenate([low, high], 1) if inside and sure else None
+        return boxes, faces
+
+
+def run_video(model, finder, source, out_dir, writer, args):
+    """Draw a video or a webcam; frames drawn and skipped."""
+    capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    if not capture.isOpened():
+        raise SystemExit(f"{source}: no video that OpenCV can read")
+    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    limit = args.max_frames or (promised if promised > 0 else None)
+    fps = capture.get(cv2.CAP_PROP_FPS) or 25
+    name = f"webcam{source}" if source.isdigit() else Path(source).name
+    tracker = Tracker(model, finder)
+    drawn = skipped = number = 0
+    sink = None
+    final = out_dir / f"{Path(name).stem}_landmarks.avi"
+    unfinished = final.with_name(f".unfinished-{final.name}")
+    with tqdm(total=limit, unit="frame") as bar:
+        while args.max_frames is None or number < args.max_frames:
+            read, frame = capture.read()
+            if not read:
+                break
+            number += 1
+            bar.update()
+            picture = frame
+            try:
+                boxes, faces = tracker(frame, name)
+                writer.writerows(rows(f"{name}:{number}", faces))
+                picture = draw(frame, boxes, faces)
+                drawn += 1
+            except ValueError as error:
+                skipped += 1
+                if skipped == 1:
+                    print(f"skipped frame {number}: {error}", file=sys.stderr)
+            if sink is None:
+                size = (frame.shape[1], frame.shape[0])
+                code = cv2.VideoWriter_fourcc(*"MJPG")
+                sink = cv2.VideoWriter(str(unfinished), code, fps, size)
+            sink.write(picture)
+            if args.show and not show_picture(picture):
+                break
+    capture.release()
+    if sink is None:
+        raise SystemExit(f"{source}: not one frame could be decoded")
+    sink.release()
+    unfinished.replace(final)
+    if promised > 0 and number < min(promised, limit):
+        print(
+            f"{source} ends after {number} frames; its header promises {promised}",
+            file=sys.stderr,
+        )
+    return drawn, skipped
+
+
+def show_picture(picture):
+    """False once q has been pressed."""
+    cv2.imshow("landmarks", picture)
+    return cv2.waitKey(1) & 0xFF != ord("q")
+
+
+def main():
+    args = parse_args()
+    source = Path(args.input)
+    if not args.input.isdigit() and not source.exists():
+        raise SystemExit(f"{source} does not exist")
+    finder = FaceFinder(args)
+    model = init_model(
+        args.config, args.checkpoint, device=args.device, cfg_options=args.cfg_options
+    )
+    out_dir = Path(args.out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGES)
+        if not paths:
+            raise SystemExit(f"{source} holds no images ({', '.join(sorted(IMAGES))})")
+    else:
+        paths = [source] if source.suffix.lower() in IMAGES else []
+    with atomic_write(out_dir / "landmarks.csv", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        if paths:
+            skipped = run_images(model, finder, paths, out_dir, writer, args.show)
+            done = len(paths) - skipped
+        else:
+            done, skipped = run_video(model, finder, args.input, out_dir, writer, args)
+    print(f"{done} drawn, {skipped} skipped; see {out_dir}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Write a detector, its decoding and its refiner as one ONNX file, and check it.
+
+The network takes face crops as OpenCV reads them, (B, 3, H, W) float32, BGR, 0 to
+255, at the config's input size, any batch size, and gives ``keypoints`` (B, K, 2) in
+pixels of the crop, ``scores`` (B, K) and ``corrected`` (B, K), which landmarks the
+refiner moved. The file is run in onnxruntime on crops of the config's test images
+and compared with PyTorch before it gets its name; without onnxruntime, or without
+test images, give --no-check.
+
+Needs: pip install onnx onnxruntime
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmpose.apis import init_model
+from mmpose.registry import DATASETS
+
+import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.pose.export import DeployedDetector
+
+NAMES = ("keypoints", "scores", "corrected")
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config")
+    parser.add_argument("checkpoint")
+    parser.add_argument("--out", help="default: the checkpoint's name with .onnx")
+    parser.add_argument("--opset", type=int, default=17)
+    parser.add_argument(
+        "--num-images", type=int, default=20, help="test images to check on"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-3,
+        help="largest difference from PyTorch, pixels of the crop (%(default)g)",
+    )
+    parser.add_argument("--no-check", action="store_true")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    return parser.parse_args()
+
+
+def export(model, crops, path, opset):
+    torch.onnx.export(
+        DeployedDetector(model).eval(),
+        (crops,),
+        str(path),
+        input_names=["images"],
+        output_names=list(NAMES),
+        dynamic_axes={name: {0: "batch"} for name in ("images", *NAMES)},
+        opset_version=opset,
+        dynamo=False,
+    )
+
+
+def test_crops(config, count):
+    """``(N, 3, H, W)`` crops of the test images, and their data samples."""
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    faces = [dataset[i] for i in range(min(count, len(dataset)))]
+    return (
+        torch.stack([face["inputs"] for face in faces]).float(),
+        [face["data_samples"] for face in faces],
+    )
+
+
+def check(model, path, crops, samples, tolerance):
+    """Compare onnxruntime, at batch sizes 1 and all, with the model's prediction."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
+    with torch.no_grad():
+        data = model.data_preprocessor(
+            dict(inputs=list(crops.byte()), data_samples=samples), False
+        )
+        feats = model.extract_feat(data["inputs"])
+        expected = model.head.decode(model.head.forward(feats)[-1])
+    positions = np.concatenate([p.keypoints for p in expected])
+    whole = session.run(NAMES, {"images": crops.numpy()})
+    single = session.run(NAMES, {"images": crops[:1].numpy()})
+    worst = max(
+        np.abs(whole[0] - positions).max(), np.abs(single[0] - positions[:1]).max()
+    )
+    print(f"largest difference on {len(crops)} images: {worst:.2g} px")
+    if not worst <= tolerance:
+        raise SystemExit(
+            f"the ONNX file differs from PyTorch by {worst:.3g} px, more than "
+            f"{tolerance:g}; nothing has been written"
+        )
+
+
+def main():
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    init_default_scope(config.get("default_scope", "mmpose"))
+    model = init_model(config, args.checkpoint, device="cpu")
+    out = Path(args.out or Path(args.checkpoint).with_suffix(".onnx"))
+    unfinished = out.with_name(f".unfinished-{os.getpid()}-{out.name}")
+    width, height = model.head.decoder.input_size
+    try:
+        export(model, torch.rand(2, 3, height, width) * 255, unfinished, args.opset)
+        if not args.no_check:
+            crops, samples = test_crops(config, args.num_images)
+            check(model, unfinished, crops, samples, args.tolerance)
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()
