@@ -1,0 +1,67 @@
+"""Small trees in 300-VW's layout, whose frames carry their own number."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from semamb_mm.pose.datasets.pts_io import write_pts
+
+BITS = 10
+SIZE = (160, 120)
+
+
+def numbered_frame(number: int) -> np.ndarray:
+    """A frame that says its number, from 1, in black and white bars."""
+    image = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
+    for bit in range(BITS):
+        image[:24, 16 * bit : 16 * bit + 16] = 255 if number >> bit & 1 else 0
+    return image
+
+
+def read_number(image: np.ndarray) -> int:
+    """What :func:`numbered_frame` wrote."""
+    bars = [image[6:18, 16 * bit + 4 : 16 * bit + 12].mean() for bit in range(BITS)]
+    return sum(int(bar > 127) << bit for bit, bar in enumerate(bars))
+
+
+def landmarks(number: int) -> np.ndarray:
+    """(68, 2): the first is at x = the frame's number, modulo the image."""
+    points = np.stack(np.meshgrid(np.arange(17), np.arange(4)), -1).reshape(-1, 2)
+    points = points * (4.0, 12.0) + (40, 40)
+    points[0, 0] = number % 100 + 0.5
+    return points
+
+
+def write_video(path: Path, num_frames: int, codec: str = "MJPG") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    code = cv2.VideoWriter_fourcc(*codec)
+    writer = cv2.VideoWriter(str(path), code, 25, SIZE)
+    assert writer.isOpened(), codec
+    for number in range(1, num_frames + 1):
+        writer.write(numbered_frame(number))
+    writer.release()
+
+
+def write_annotations(folder: Path, numbers) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        write_pts(folder / f"{number:06d}.pts", landmarks(number))
+
+
+def write_tree(root: Path, videos: dict, codec: str = "MJPG") -> Path:
+    """``videos``: id to its number of frames."""
+    for video, num_frames in videos.items():
+        write_video(root / video / "vid.avi", num_frames, codec)
+        write_annotations(root / video / "annot", range(1, num_frames + 1))
+    return root
+
+
+def extract(root: Path, video: str, numbers, suffix: str = ".png") -> None:
+    """Frames as images, beside the video."""
+    folder = root / video / "imgs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        assert cv2.imwrite(
+            str(folder / f"{number:06d}{suffix}"), numbered_frame(number)
+        )
