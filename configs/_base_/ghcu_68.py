@@ -6,7 +6,7 @@ degradation = [
     dict(type='RandomFaceOcclusion', area=(0.05, 0.5), prob=0.6),
     dict(type='RandomLowQuality', prob=0.3),
 ]
-ghcu_epochs = 30
+ghcu_epochs = 40
 ghcu_scheduler = [
     dict(type='LinearLR', begin=0, end=60, start_factor=0.01, by_epoch=False),
     dict(
