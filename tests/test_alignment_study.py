@@ -82,7 +82,8 @@ def test_a_displaced_copy_moves_contour_and_brows_of_training_faces_only(
 ):
     source, target = tmp_path / "source", tmp_path / "target"
     write_faces(source)
-    study.displaced_copy(source, target, seed=3)
+    noise, *_ = study.REAL_CASES["displaced"]
+    study.changed_copy(source, target, 3, noise, None)
     for split in ("train", "val"):
         old, new = (
             PtsFaceDataset(data_root=str(root), ann_file=f"{split}.txt")
@@ -102,6 +103,23 @@ def test_a_displaced_copy_moves_contour_and_brows_of_training_faces_only(
         else:
             assert moved[:, 27:].max() < 1e-3
             assert (moved[:, :27].max(0) > 0.05).all()
+
+
+def test_a_copy_of_some_faces_keeps_their_annotations(study, tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    write_faces(source, 6)
+    study.changed_copy(source, target, 0, None, 2)
+    old, new = (
+        PtsFaceDataset(data_root=str(root), ann_file="train.txt")
+        for root in (source, target)
+    )
+    assert (len(old), len(new)) == (5, 2)
+    known = {Path(d["img_path"]).name: d for d in map(old.get_data_info, range(5))}
+    for info in map(new.get_data_info, range(2)):
+        same = known[Path(info["img_path"]).name]
+        assert np.allclose(info["keypoints"], same["keypoints"], atol=1e-3)
+    val = PtsFaceDataset(data_root=str(target), ann_file="val.txt")
+    assert len(val) == 1
 
 
 def test_differences_are_paired_by_seed(study):
