@@ -1,18 +1,13 @@
-"""Errors of face landmarks, divided by the size of the face.
-
-The functions are plain numpy: ``(N, K, 2)`` landmarks of N faces in image pixels,
-NaN where a landmark is not visible. :class:`FaceNME` applies them in MMPose.
-"""
+"""The errors of :mod:`~semamb_mm.pose.metrics.face_errors` as a metric of MMPose."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
+import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -20,117 +15,27 @@ from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 from mmpose.utils.tensor_utils import to_numpy
 
+from ...fileio import atomic_write
 from ..landmark_groups import GROUPS_68
+from .error_curves import draw_error_curves
+from .face_errors import (
+    BOX_NORMS,
+    EYE_INDICES_68,
+    EYE_NORMS,
+    ced_auc,
+    face_norms,
+    failure_rate,
+    landmark_errors,
+    mean_visible,
+)
+from .measured_faces import ALL_FACES, MeasuredFaces, percent_table
 
 REGIONS_68 = {
     region: tuple(GROUPS_68[region])
     for region in ("contour", "brows", "nose", "eyes", "mouth")
 }
-# Norm to the landmarks of one eye and of the other, 300W's 68 points.
-EYE_INDICES_68 = dict(
-    inter_pupil=(tuple(range(36, 42)), tuple(range(42, 48))),
-    inter_ocular=((36,), (45,)),
-)
-EYE_NORMS = ("inter_pupil", "inter_ocular")
-BOX_NORMS = ("bbox_size", "bbox_diagonal")
 NOTHING_VISIBLE = "no landmark to measure is visible"
 NUM_NAMES_SHOWN = 10
-
-
-def face_norms(
-    keypoints: np.ndarray,
-    norm: str,
-    boxes: np.ndarray | None = None,
-    eye_indices: Mapping[str, Sequence[Sequence[int]]] = EYE_INDICES_68,
-) -> np.ndarray:
-    """The length that the errors of each face are divided by.
-
-    Args:
-        keypoints: ``(N, K, 2)`` true landmarks in pixels, NaN where not visible.
-        norm: ``'inter_pupil'``, between the means of the two eyes' landmarks;
-            ``'inter_ocular'``, between the outer eye corners; ``'bbox_size'``,
-            the square root of width x height; or ``'bbox_diagonal'``.
-        boxes: ``(N, 4)`` x1, y1, x2, y2 in pixels for the box norms. Defaults to
-            the tight box around the visible landmarks.
-        eye_indices: Eye norm to the landmark indices of one eye and of the other.
-
-    Returns:
-        ``(N,)`` in pixels. NaN where a landmark that an eye norm needs is not
-        visible: a mean over some of an eye's landmarks lies elsewhere.
-    """
-    if norm in EYE_NORMS:
-        one, other = (
-            keypoints[:, list(indices)].mean(axis=1) for indices in eye_indices[norm]
-        )
-        return np.linalg.norm(one - other, axis=-1)
-    if norm not in BOX_NORMS:
-        raise ValueError(f"norm is {norm!r}; expected one of {EYE_NORMS + BOX_NORMS}")
-    if boxes is None:
-        low, high = np.fmin.reduce(keypoints, 1), np.fmax.reduce(keypoints, 1)
-    else:
-        low, high = boxes[:, :2], boxes[:, 2:]
-    sides = np.maximum(high - low, 0)
-    if norm == "bbox_size":
-        return np.sqrt(sides.prod(axis=-1))
-    return np.linalg.norm(sides, axis=-1)
-
-
-def landmark_errors(predicted: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """Distances of predicted from true landmarks, both ``(..., K, 2)``.
-
-    Returns:
-        ``(..., K)`` in the landmarks' unit; NaN where a landmark is.
-    """
-    return np.linalg.norm(predicted - keypoints, axis=-1)
-
-
-def mean_visible(errors: np.ndarray, axis: int) -> np.ndarray:
-    """Mean over an axis without the NaN of landmarks that are not visible.
-
-    Returns:
-        The shape of ``errors`` less the axis; NaN where nothing is visible.
-    """
-    visible = ~np.isnan(errors)
-    count = visible.sum(axis=axis)
-    total = np.where(visible, errors, 0).sum(axis=axis)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
-
-
-def failure_rate(errors: np.ndarray, threshold: float) -> float:
-    """Share of faces with an error above the threshold.
-
-    Args:
-        errors: ``(N,)`` mean error of each face, a fraction of its norm.
-        threshold: In the same unit.
-    """
-    return float(np.mean(_face_errors(errors) > threshold))
-
-
-def ced_auc(errors: np.ndarray, threshold: float) -> float:
-    """Area under the cumulative error distribution up to a threshold.
-
-    The curve, the share of faces with an error of at most e, is a step function;
-    its integral over 0 <= e <= threshold, divided by the threshold, is exactly
-    ``1 - mean(min(error, threshold)) / threshold``: 1 if all errors are 0, 0 if
-    none is below the threshold. (Curves sampled on a grid give values that differ
-    by about the grid's step.)
-
-    Args:
-        errors: ``(N,)`` mean error of each face, a fraction of its norm.
-        threshold: The last error that counts, in the same unit.
-    """
-    capped = np.minimum(_face_errors(errors) / threshold, 1)
-    return float(np.clip(1 - capped.mean(), 0, 1))
-
-
-def _face_errors(errors: np.ndarray) -> np.ndarray:
-    errors = np.asarray(errors, np.float64)
-    if errors.ndim != 1 or not len(errors) or not np.isfinite(errors).all():
-        raise ValueError(
-            "expected finite errors (N,) of at least one face, got "
-            f"{np.isfinite(errors).sum()} finite ones in shape {errors.shape}"
-        )
-    return errors
 
 
 @METRICS.register_module()
@@ -149,7 +54,9 @@ class FaceNME(BaseMetric):
     - ``AUC@<threshold>/<norm>``: area under the cumulative error curve up to the
       threshold, exact (:func:`ced_auc`).
 
-    and ``num_skipped``, the number of faces that could not be measured.
+    and ``num_skipped``, the number of faces that could not be measured. With
+    ``groups`` the same figures follow for each group, its name in front:
+    ``common/NME/inter_pupil``.
 
     ``CheckpointHook(save_best='NME/inter_pupil', rule='less')`` works as it is
     (MMEngine puts ``_`` for ``/`` in the file's name), and so does
@@ -175,6 +82,17 @@ class FaceNME(BaseMetric):
             (the data set's own box in the original image, before any padding; it
             may be a detector's). MMPose's ``NME`` with ``'bbox_size'`` divides by
             the longer side of the latter. Defaults to ``'landmarks'``.
+        include_hidden (bool): Whether norms and errors also count the landmarks that
+            are annotated but marked as not visible, such as those outside the image.
+            The protocols of 300W and 300-VW count all 68. Not for data that write
+            some coordinates for landmarks without a label. Defaults to False.
+        groups (str | dict[str, str], optional): What the faces are divided into: a
+            key of the samples' metainfo that holds the group's name (``''``: in
+            none), such as ``'category'`` for 300-VW; or group to a regular
+            expression that is searched in ``img_path``, ignoring case, with ``/``
+            between folders. Each face must match just one: for 300W,
+            ``dict(common=r'(^|/)(helen|lfpw)/test(set)?/[^/]*$',
+            challenge=r'(^|/)ibug/[^/]*$')``. Defaults to none.
         subset (Sequence[int] | str, optional): Measure only these landmarks, or
             those that are true in this field of ``gt_instances`` ``(1, K)``, for
             instance the occluded ones. Norms are those of the whole face, faces
@@ -187,11 +105,13 @@ class FaceNME(BaseMetric):
             without visible landmarks is skipped and counted in either case.
             Defaults to ``'error'``.
         outfile_prefix (str, optional): Write, overwriting those of the last
-            evaluation, ``<prefix>.json`` (all figures, and the faces skipped),
-            ``<prefix>_faces.csv`` (error of each face),
-            ``<prefix>_landmarks.csv`` (mean error of each landmark) and
+            evaluation, ``<prefix>.json`` (all figures, the size of each group, and
+            the faces skipped), ``<prefix>_faces.csv`` (error of each face),
+            ``<prefix>_landmarks.csv`` (mean error of each landmark),
             ``<prefix>_ced.csv`` (cumulative error curve: the share of faces with
-            an error of at most so much). Errors are fractions. Defaults to none.
+            an error of at most so much; all faces, then each group) and
+            ``<prefix>_ced.png``, its picture. Errors are fractions. Defaults to
+            none.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to ``'cpu'``.
         prefix (str, optional): Put before every key, with a slash.
     """
@@ -204,6 +124,8 @@ class FaceNME(BaseMetric):
         regions: Mapping[str, Sequence[int]] | None = None,
         eye_indices: Mapping[str, Sequence] | None = None,
         box: str = "landmarks",
+        include_hidden: bool = False,
+        groups: str | Mapping[str, str] | None = None,
         subset: Sequence[int] | str | None = None,
         on_invalid: str = "error",
         outfile_prefix: str | None = None,
@@ -233,6 +155,10 @@ class FaceNME(BaseMetric):
                 f"auc_threshold {auc_threshold} must be positive and finite"
             )
         self.box = box
+        self.include_hidden = include_hidden
+        self.groups = groups
+        if isinstance(groups, Mapping):
+            self.groups = self._read_groups(groups)
         self.subset = subset
         self.on_invalid = on_invalid
         self.outfile_prefix = outfile_prefix
@@ -258,7 +184,8 @@ class FaceNME(BaseMetric):
         Returns:
             ``name``; ``errors`` ``(M, K)`` in pixels, NaN where not visible;
             ``norms`` ``(M, number of norms)`` in pixels; ``faults``, for each face
-            why it cannot be measured, or ``''``.
+            why it cannot be measured, or ``''``; ``labels``, see
+            :class:`MeasuredFaces`.
         """
         name = str(sample.get("img_path", f"sample {sample.get('id', 'unknown')}"))
         truth = self._field(sample, "gt_instances", "keypoints", name)[..., :2]
@@ -272,6 +199,8 @@ class FaceNME(BaseMetric):
         num_faces, num_keypoints = truth.shape[:2]
         eye_indices = self._check_indices(num_keypoints)
         visible = visible.reshape(num_faces, num_keypoints, -1)[..., 0] > 0
+        if self.include_hidden:
+            visible |= np.isfinite(truth).all(axis=-1)
         boxes = None
         if self.box == "annotation":
             boxes = self._field(sample, "gt_instances", "bboxes", name).reshape(-1, 4)
@@ -289,7 +218,8 @@ class FaceNME(BaseMetric):
                     f"FaceNME: {name}: {fault}; mend the data or the model, take "
                     "another norm, or leave such faces out by on_invalid='skip'"
                 )
-        return dict(name=name, errors=errors, norms=norms, faults=faults)
+        labels = {} if self.groups is None else dict(group=self._group(sample, name))
+        return dict(name=name, errors=errors, norms=norms, faults=faults, labels=labels)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """All figures over all faces, as fractions; see the class."""
@@ -314,39 +244,65 @@ class FaceNME(BaseMetric):
                 f"FaceNME: none of {len(faults)} faces could be measured: "
                 + _count(skipped)
             )
-        errors = np.concatenate([result["errors"] for result in results])[used]
-        norms = np.concatenate([result["norms"] for result in results])[used]
-        relative = {
-            norm: errors / norms[:, i, None] for i, norm in enumerate(self.norms)
+        faces = self._gather(results, np.array(names), used)
+        figures = {
+            group: self.figures(members)
+            for group, members in faces.everyone_and("group").items()
         }
-        metrics = self.figures(relative)
+        metrics = figures.pop(ALL_FACES)
+        logger.info(self._table(faces, {ALL_FACES: metrics, **figures}))
         metrics["num_skipped"] = float((~used).sum())
-        logger.info(self._table(metrics, int(used.sum())))
+        for group, of_group in figures.items():
+            metrics.update({f"{group}/{key}": v for key, v in of_group.items()})
         if self.outfile_prefix is not None:
-            faces = [name for name, fault in zip(names, faults) if not fault]
-            self._write(metrics, faces, relative, skipped)
+            self._write(metrics, faces, skipped)
         return metrics
 
-    def figures(self, relative: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """The figures of a group of faces.
-
-        Args:
-            relative: Norm to ``(N, K)`` errors as fractions of it, NaN where a
-                landmark is not measured; each face has one that is.
-        """
+    def figures(self, faces: MeasuredFaces) -> dict[str, float]:
+        """The figures of some faces; a figure that none of them has is left out."""
         metrics = {}
-        for norm, errors in relative.items():
-            faces = mean_visible(errors, axis=1)
-            metrics[f"NME/{norm}"] = float(faces.mean())
+        for norm, errors in faces.relative.items():
+            means = mean_visible(errors, axis=1)
+            metrics[f"NME/{norm}"] = float(means.mean())
             for region, indices in self._regions(errors.shape[1]).items():
                 part = mean_visible(errors[:, list(indices)], axis=1)
                 if not np.isnan(part).all():
                     metrics[f"NME/{norm}/{region}"] = float(np.nanmean(part))
             for threshold in self.failure_thresholds:
-                metrics[f"FR@{threshold:g}/{norm}"] = failure_rate(faces, threshold)
+                metrics[f"FR@{threshold:g}/{norm}"] = failure_rate(means, threshold)
             threshold = self.auc_threshold
-            metrics[f"AUC@{threshold:g}/{norm}"] = ced_auc(faces, threshold)
+            metrics[f"AUC@{threshold:g}/{norm}"] = ced_auc(means, threshold)
+        for key, values in faces.averages.items():
+            if not np.isnan(values).all():
+                metrics[key] = float(np.nanmean(values))
         return metrics
+
+    def averages(self, results: list[dict], used: np.ndarray) -> dict[str, np.ndarray]:
+        """Further figures to take the mean of: ``<figure>/<norm>`` to ``(N,)`` values.
+
+        Args:
+            results: What :meth:`measure` returned.
+            used: Which of their faces can be measured, N of them.
+        """
+        return {}
+
+    def _gather(
+        self, results: list[dict], names: np.ndarray, used: np.ndarray
+    ) -> MeasuredFaces:
+        errors = np.concatenate([result["errors"] for result in results])[used]
+        norms = np.concatenate([result["norms"] for result in results])[used]
+        labels = {
+            kind: np.array([r["labels"][kind] for r in results for _ in r["faults"]])
+            for kind in results[0]["labels"]
+        }
+        return MeasuredFaces(
+            names=names[used],
+            labels={kind: label[used] for kind, label in labels.items()},
+            relative={
+                norm: errors / norms[:, i, None] for i, norm in enumerate(self.norms)
+            },
+            averages=self.averages(results, used),
+        )
 
     # reading a sample
 
@@ -355,6 +311,44 @@ class FaceNME(BaseMetric):
         if group not in sample or field not in sample[group]:
             raise KeyError(f"FaceNME: {name}: no {group}.{field} in the data sample")
         return np.asarray(to_numpy(sample[group][field]), np.float64)
+
+    @staticmethod
+    def _metainfo(sample: dict, key: str, name: str) -> Any:
+        if key not in sample:
+            raise KeyError(
+                f"FaceNME: {name}: no {key!r} in the data sample's metainfo; the data "
+                f"set must give it and PackPoseInputs(meta_keys=(..., {key!r})) pack it"
+            )
+        return sample[key]
+
+    def _group(self, sample: dict, name: str) -> str:
+        """The group of a sample's faces, or ''."""
+        if isinstance(self.groups, str):
+            group = str(self._metainfo(sample, self.groups, name))
+            _check_group(group, f"{name}: metainfo {self.groups!r}")
+            return group
+        path = str(self._metainfo(sample, "img_path", name)).replace("\\", "/")
+        found = [group for group, regex in self.groups.items() if regex.search(path)]
+        if len(found) != 1:
+            patterns = {group: regex.pattern for group, regex in self.groups.items()}
+            raise ValueError(
+                f"FaceNME: {name} matches {found or 'none'} of the groups {patterns}; "
+                "expected just one. Mend the metric's groups or the data set's folders"
+            )
+        return found[0]
+
+    @staticmethod
+    def _read_groups(groups: Mapping[str, str]) -> dict[str, re.Pattern]:
+        for group, pattern in groups.items():
+            _check_group(group, "groups")
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"FaceNME: groups[{group!r}] is {pattern!r}, which is not a "
+                    f"regular expression: {error}"
+                ) from error
+        return {group: re.compile(p, re.IGNORECASE) for group, p in groups.items()}
 
     def _fault(self, errors: np.ndarray, measured: np.ndarray, norms) -> str:
         """Why a face cannot be measured, or ''."""
@@ -443,63 +437,102 @@ class FaceNME(BaseMetric):
             + (f" and {more} more" if more > 0 else "")
         )
 
-    def _table(self, metrics: Mapping[str, float], num_faces: int) -> str:
-        def column(key: str) -> str:
-            kind, _, region = key.split("/") if key.count("/") == 2 else (key, "", "")
-            return region or kind.split("/")[0]
-
+    def _table(
+        self, faces: MeasuredFaces, figures: Mapping[str, Mapping[str, float]]
+    ) -> str:
+        sizes = ", ".join(f"{name} {len(part)}" for name, part in faces.by("group"))
         rows = {
-            norm: {
-                column(key): value
-                for key, value in metrics.items()
-                if key.split("/")[1:2] == [norm]
-            }
+            norm if len(figures) == 1 else f"{norm}, {group}": _columns(row, norm)
             for norm in self.norms
+            for group, row in figures.items()
         }
-        columns = list(rows[self.norms[0]])
-        width = max(len(norm) for norm in self.norms)
-        cell = max(8, *(len(name) for name in columns)) + 2
-        lines = [
-            f"FaceNME of {num_faces} faces, in percent",
-            " " * width + "".join(f"{name:>{cell}}" for name in columns),
-        ]
-        for norm, row in rows.items():
-            cells = "".join(f"{100 * row[name]:>{cell}.2f}" for name in columns)
-            lines.append(f"{norm:<{width}}{cells}")
-        return "\n".join(lines)
+        return (
+            f"FaceNME of {len(faces)} faces{sizes and f' ({sizes})'}, in percent\n"
+            + percent_table(rows)
+        )
+
+    def content(
+        self,
+        metrics: Mapping[str, float],
+        faces: MeasuredFaces,
+        skipped: Mapping[str, Sequence[str]],
+    ) -> dict[str, Any]:
+        """What ``<prefix>.json`` holds."""
+        return dict(
+            dataset=(self.dataset_meta or {}).get("dataset_name"),
+            metrics=metrics,
+            num_faces=len(faces),
+            groups={group: len(members) for group, members in faces.by("group")},
+            skipped=skipped,
+        )
+
+    def tables(self, faces: MeasuredFaces) -> dict[str, tuple[Sequence, Iterable]]:
+        """Suffix of a CSV file to its header and rows."""
+        errors = faces.errors()
+        landmarks = [mean_visible(e, axis=0) for e in faces.relative.values()]
+        counts = (~np.isnan(faces.relative[self.norms[0]])).sum(axis=0)
+        face_columns = {"face": faces.names, **faces.labels, **errors, **faces.averages}
+        return dict(
+            faces=(face_columns, zip(*face_columns.values())),
+            landmarks=(
+                ("landmark", "num_faces", *self.norms),
+                zip(range(len(counts)), counts, *landmarks),
+            ),
+            ced=self._curves_table(faces),
+        )
+
+    def _curves_table(self, faces: MeasuredFaces) -> tuple[Sequence, Iterable]:
+        header = ("group", "share_of_faces", *self.norms)
+        rows = faces.error_curves("group")
+        if "group" in faces.labels:
+            return header, rows
+        return header[1:], (row[1:] for row in rows)
+
+    def _draw_curves(self, file: IO[bytes], faces: MeasuredFaces) -> None:
+        curves = {norm: {} for norm in self.norms}
+        for group, members in faces.everyone_and("group").items():
+            for norm, errors in members.errors().items():
+                area = ced_auc(errors, self.auc_threshold)
+                label = f"{group}: {len(members)} faces, AUC {100 * area:.1f} %"
+                curves[norm][label] = errors
+        limit = max((self.auc_threshold, *self.failure_thresholds))
+        draw_error_curves(file, curves, limit)
 
     def _write(
         self,
         metrics: Mapping[str, float],
-        faces: Sequence[str],
-        relative: Mapping[str, np.ndarray],
+        faces: MeasuredFaces,
         skipped: Mapping[str, Sequence[str]],
     ) -> None:
-        """Write the four files of ``outfile_prefix``."""
-        face = [mean_visible(errors, axis=1) for errors in relative.values()]
-        landmark = [mean_visible(errors, axis=0) for errors in relative.values()]
-        counts = (~np.isnan(relative[self.norms[0]])).sum(axis=0)
-        shares = np.arange(1, len(faces) + 1) / len(faces)
-        tables = dict(
-            faces=(("face", *self.norms), zip(faces, *face)),
-            landmarks=(
-                ("landmark", "num_faces", *self.norms),
-                zip(range(len(counts)), counts, *landmark),
-            ),
-            ced=(("share_of_faces", *self.norms), zip(shares, *map(np.sort, face))),
+        """Write the files of ``outfile_prefix``."""
+        for suffix, (header, rows) in self.tables(faces).items():
+            path = f"{self.outfile_prefix}_{suffix}.csv"
+            with atomic_write(path, newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(
+                    [_cell(value) for value in row] for row in (header, *rows)
+                )
+        with atomic_write(f"{self.outfile_prefix}_ced.png", "wb") as file:
+            self._draw_curves(file, faces)
+        with atomic_write(f"{self.outfile_prefix}.json", encoding="utf-8") as file:
+            json.dump(self.content(metrics, faces, skipped), file, indent=2)
+
+
+def _check_group(group: str, source: str) -> None:
+    if "/" in group or group == ALL_FACES:
+        raise ValueError(
+            f"FaceNME: {source} names a group {group!r}; expected a name without '/' "
+            f"other than {ALL_FACES!r}"
         )
-        for suffix, (header, rows) in tables.items():
-            _write_whole(
-                f"{self.outfile_prefix}_{suffix}.csv",
-                lambda file, table=(header, *rows): csv.writer(file).writerows(
-                    [_cell(value) for value in row] for row in table
-                ),
-            )
-        content = dict(metrics=metrics, num_faces=len(faces), skipped=skipped)
-        _write_whole(
-            f"{self.outfile_prefix}.json",
-            lambda file: json.dump(content, file, indent=2),
-        )
+
+
+def _columns(figures: Mapping[str, float], norm: str) -> dict[str, float]:
+    """Column of the logged table to a norm's figure."""
+    columns = {}
+    for key, value in figures.items():
+        figure, of_norm, *region = key.split("/")
+        if of_norm == norm:
+            columns[region[0] if region else figure] = value
+    return columns
 
 
 def _count(skipped: Mapping[str, Sequence[str]]) -> str:
@@ -511,16 +544,3 @@ def _cell(value) -> Any:
     if not isinstance(value, float):
         return value
     return "" if np.isnan(value) else f"{value:.8g}"
-
-
-def _write_whole(path: str | os.PathLike, write: Callable[[TextIO], Any]) -> None:
-    """Write a text file that appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with open(unfinished, "w", newline="", encoding="utf-8") as file:
-            write(file)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

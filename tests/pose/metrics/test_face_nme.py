@@ -504,6 +504,7 @@ def test_files(tmp_path):
     assert sorted(path.name for path in prefix.parent.iterdir()) == [
         "face.json",
         "face_ced.csv",
+        "face_ced.png",
         "face_faces.csv",
         "face_landmarks.csv",
     ]

@@ -1,0 +1,166 @@
+"""Errors and jitter of face landmarks, divided by the size of the face.
+
+Plain numpy: ``(N, K, 2)`` landmarks of N faces in image pixels, NaN where a landmark
+is not visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+# Norm to the landmarks of one eye and of the other, 300W's 68 points.
+EYE_INDICES_68 = dict(
+    inter_pupil=(tuple(range(36, 42)), tuple(range(42, 48))),
+    inter_ocular=((36,), (45,)),
+)
+EYE_NORMS = ("inter_pupil", "inter_ocular")
+BOX_NORMS = ("bbox_size", "bbox_diagonal")
+
+
+def face_norms(
+    keypoints: np.ndarray,
+    norm: str,
+    boxes: np.ndarray | None = None,
+    eye_indices: Mapping[str, Sequence[Sequence[int]]] = EYE_INDICES_68,
+) -> np.ndarray:
+    """The length that the errors of each face are divided by.
+
+    Args:
+        keypoints: ``(N, K, 2)`` true landmarks in pixels, NaN where not visible.
+        norm: ``'inter_pupil'``, between the means of the two eyes' landmarks;
+            ``'inter_ocular'``, between the outer eye corners; ``'bbox_size'``,
+            the square root of width x height; or ``'bbox_diagonal'``.
+        boxes: ``(N, 4)`` x1, y1, x2, y2 in pixels for the box norms. Defaults to
+            the tight box around the visible landmarks.
+        eye_indices: Eye norm to the landmark indices of one eye and of the other.
+
+    Returns:
+        ``(N,)`` in pixels. NaN where a landmark that an eye norm needs is not
+        visible: a mean over some of an eye's landmarks lies elsewhere.
+    """
+    if norm in EYE_NORMS:
+        one, other = (
+            keypoints[:, list(indices)].mean(axis=1) for indices in eye_indices[norm]
+        )
+        return np.linalg.norm(one - other, axis=-1)
+    if norm not in BOX_NORMS:
+        raise ValueError(f"norm is {norm!r}; expected one of {EYE_NORMS + BOX_NORMS}")
+    if boxes is None:
+        low, high = np.fmin.reduce(keypoints, 1), np.fmax.reduce(keypoints, 1)
+    else:
+        low, high = boxes[:, :2], boxes[:, 2:]
+    sides = np.maximum(high - low, 0)
+    if norm == "bbox_size":
+        return np.sqrt(sides.prod(axis=-1))
+    return np.linalg.norm(sides, axis=-1)
+
+
+def landmark_errors(predicted: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """Distances of predicted from true landmarks, both ``(..., K, 2)``.
+
+    Returns:
+        ``(..., K)`` in the landmarks' unit; NaN where a landmark is.
+    """
+    return np.linalg.norm(predicted - keypoints, axis=-1)
+
+
+def mean_visible(errors: np.ndarray, axis: int) -> np.ndarray:
+    """Mean over an axis without the NaN of landmarks that are not visible.
+
+    Returns:
+        The shape of ``errors`` less the axis; NaN where nothing is visible.
+    """
+    visible = ~np.isnan(errors)
+    count = visible.sum(axis=axis)
+    total = np.where(visible, errors, 0).sum(axis=axis)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def failure_rate(errors: np.ndarray, threshold: float) -> float:
+    """Share of faces with an error above the threshold.
+
+    Args:
+        errors: ``(N,)`` mean error of each face, a fraction of its norm.
+        threshold: In the same unit.
+    """
+    return float(np.mean(_face_errors(errors) > threshold))
+
+
+def ced_auc(errors: np.ndarray, threshold: float) -> float:
+    """Area under the cumulative error distribution up to a threshold.
+
+    The curve, the share of faces with an error of at most e, is a step function;
+    its integral over 0 <= e <= threshold, divided by the threshold, is exactly
+    ``1 - mean(min(error, threshold)) / threshold``: 1 if all errors are 0, 0 if
+    none is below the threshold. (Curves sampled on a grid give values that differ
+    by about the grid's step.)
+
+    Args:
+        errors: ``(N,)`` mean error of each face, a fraction of its norm.
+        threshold: The last error that counts, in the same unit.
+    """
+    capped = np.minimum(_face_errors(errors) / threshold, 1)
+    return float(np.clip(1 - capped.mean(), 0, 1))
+
+
+def _face_errors(errors: np.ndarray) -> np.ndarray:
+    errors = np.asarray(errors, np.float64)
+    if errors.ndim != 1 or not len(errors) or not np.isfinite(errors).all():
+        raise ValueError(
+            "expected finite errors (N,) of at least one face, got "
+            f"{np.isfinite(errors).sum()} finite ones in shape {errors.shape}"
+        )
+    return errors
+
+
+def frame_step(sequences: np.ndarray, frames: np.ndarray) -> int:
+    """The smallest distance between two frame numbers of a sequence.
+
+    Args:
+        sequences: ``(N,)`` the sequence of each face.
+        frames: ``(N,)`` its frame number; ascending within a sequence.
+
+    Returns:
+        1 where no sequence has two frames.
+    """
+    steps = np.diff(frames)[sequences[1:] == sequences[:-1]]
+    return int(steps.min()) if len(steps) else 1
+
+
+def middle_frames(sequences: np.ndarray, frames: np.ndarray, step: int) -> np.ndarray:
+    """Whether a face's sequence has the frames ``step`` before and after its own.
+
+    Args:
+        sequences: ``(N,)`` the sequence of each face; equal ones lie together.
+        frames: ``(N,)`` its frame number; ascending within a sequence.
+        step: Distance of consecutive frames.
+
+    Returns:
+        ``(N,)`` bool.
+    """
+    follows = (sequences[1:] == sequences[:-1]) & (np.diff(frames) == step)
+    return np.append(follows, False)[: len(frames)] & np.insert(follows, 0, False)
+
+
+def jitter(points: np.ndarray, middle: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Mean length of the landmarks' second differences in time.
+
+    ``|| x[t+1] - 2 x[t] + x[t-1] || / norm[t]``, the mean over the landmarks that are
+    visible in all three frames. 0 for steady motion; 3.07 s / norm on average for
+    noise that is independent in x, y and time, with a standard deviation of s.
+
+    Args:
+        points: ``(N, K, 2)`` in pixels, frames of a sequence in order.
+        middle: ``(N,)`` from :func:`middle_frames`.
+        norms: ``(N,)`` in pixels, see :func:`face_norms`.
+
+    Returns:
+        ``(N,)`` as fractions of the norm; NaN where a frame is not a middle one.
+    """
+    lengths = np.full(points.shape[:2], np.nan)
+    (at,) = np.nonzero(middle)
+    second = points[at + 1] - 2 * points[at] + points[at - 1]
+    lengths[at] = np.linalg.norm(second, axis=-1)
+    return mean_visible(lengths, axis=1) / norms
