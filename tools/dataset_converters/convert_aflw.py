@@ -1,0 +1,140 @@
+"""Turn the list of AFLW-Full into the json files that MMPose's AFLWDataset reads.
+
+ROOT holds the list, AFLWinfo_release.mat, and AFLW's images: the folders 0, 2 and 3 of
+its archives in flickr, data/flickr, images or images/flickr. Written are, into
+ROOT/annotations,
+
+    face_landmarks_aflw_train.json           20,000 faces
+    face_landmarks_aflw_test.json             4,386 faces
+    face_landmarks_aflw_test_frontal.json     1,314 faces, all landmarks visible
+
+with 19 landmarks each. The box is the square around the middle of the list's box with
+the face's size, the root of its area, as side: MMPose loads it as bbox, so that
+FaceNME(norms=('bbox_size',), box='annotation') divides by the face's size. It is
+'box_size' as well. Visible landmarks are flagged 2, hidden ones 1.
+
+All images are decoded, and every one that is missing or not whole is named; then
+nothing is written, unless --skip-bad leaves its faces out. For the list, and what about
+it is not certain, see semamb_mm/pose/datasets/aflw_list.py.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from mmengine.utils import track_progress_rich
+
+from semamb_mm.pose.datasets.aflw_list import (
+    AFLWList,
+    find_aflw_list,
+    find_image_folder,
+    read_aflw_list,
+)
+from semamb_mm.pose.datasets.face_json import readable_image_size, write_face_json
+from semamb_mm.pose.datasets.layout_300w import image_root
+from semamb_mm.pose.datasets.pts_face_dataset import BadImageError
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", help="the data set's folder")
+    parser.add_argument(
+        "--list",
+        help="the list (default: AFLWinfo_release.mat in ROOT or ROOT/annotations)",
+    )
+    parser.add_argument(
+        "--out-dir", help="folder for the json files (default: ROOT/annotations)"
+    )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out faces whose image is missing or not whole",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count(),
+        help="processes that decode images (default: one a CPU core)",
+    )
+    return parser.parse_args()
+
+
+def size_or_reason(path: str) -> tuple[int, int] | str:
+    """(width, height) of an image, or why it cannot be used."""
+    try:
+        return readable_image_size(path)
+    except BadImageError as error:
+        return str(error)
+
+
+def write_split(
+    path: Path,
+    faces: AFLWList,
+    rows: np.ndarray,
+    folder: str,
+    sizes: dict[str, tuple[int, int]],
+) -> int:
+    """Write some faces, less those whose image has no size; returns their number."""
+    sides = faces.face_sizes()
+    written = 0
+    with write_face_json(path) as add:
+        for row in rows.tolist():
+            name = faces.names[row]
+            if name not in sizes:
+                continue
+            labelled = np.isfinite(faces.keypoints[row]).all(1)
+            add(
+                row + 1,
+                f"{folder}/{name}",
+                sizes[name],
+                np.where(labelled[:, None], faces.keypoints[row], 0),
+                (faces.boxes[row, :2] + faces.boxes[row, 2:]) / 2,
+                float(sides[row]),
+                np.where(faces.visible[row], 2, labelled),
+                box_size=float(sides[row]),
+            )
+            written += 1
+    return written
+
+
+def main():
+    args = parse_args()
+    root = Path(args.root)
+    out_dir = Path(args.out_dir) if args.out_dir else root / "annotations"
+    try:
+        faces = read_aflw_list(args.list or find_aflw_list(root))
+        names = sorted(set(faces.names))
+        images = find_image_folder(root, names)
+    except (OSError, ValueError) as error:
+        sys.exit(f"aflw: {error}")
+    found = track_progress_rich(
+        size_or_reason,
+        [str(images / name) for name in names],
+        nproc=args.workers,
+        chunksize=16,
+        description="decoding images",
+    )
+    bad = [size for size in found if isinstance(size, str)]
+    for reason in bad:
+        print(f"bad: {reason}")
+    if bad and not args.skip_bad:
+        sys.exit(
+            f"aflw: {len(bad):,} bad images, nothing written; mend them, or leave "
+            "their faces out with --skip-bad"
+        )
+    sizes = {name: size for name, size in zip(names, found) if isinstance(size, tuple)}
+    folder = os.path.relpath(images, image_root(root))
+    for split, rows in faces.splits.items():
+        path = out_dir / f"face_landmarks_aflw_{split}.json"
+        written = write_split(path, faces, rows, folder, sizes)
+        print(f"{path}: {written:,} faces")
+    prefix = os.path.relpath(image_root(root), root)
+    print(f"read with data_root={str(root)!r}, data_prefix=dict(img={prefix!r})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Extract 300-VW's frames, and write json files for MMPose's Face300VWDataset.
+
+ROOT holds a folder for each video with vid.avi and annot/000001.pts, ... as downloaded.
+Frame n goes to <video>/imgs/<n>.jpg, and into ROOT/annotations go
+face_landmarks_300vw_train.json, ..._category1.json, ..._category2.json and
+..._category3.json, by MMPose's own rules for the box and without the frames of the
+published list of broken ones. The images take some 35 GB at the default quality
+(estimate).
+
+Start it again after an interruption: frames that are there are kept, as each appears
+under its name only when it is whole. Videos that do not have one frame for each .pts
+file, are cut short or otherwise bad are named at the end (--on-mismatch skip takes the
+frames that have a .pts file). The others are extracted all the same, and a json file is
+written if nothing is wrong with its videos. Face300VWVideoDataset needs none of this:
+it reads the videos.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import cv2
+from mmengine.utils import ProgressBar, track_progress_rich
+
+from semamb_mm.fileio import atomic_write
+from semamb_mm.pose.datasets.face_300vw import (
+    CATEGORIES,
+    IMAGE_SUFFIXES,
+    SPLITS,
+    Face300VWFrameDataset,
+)
+from semamb_mm.pose.datasets.face_json import (
+    readable_image_size,
+    tight_square,
+    write_face_json,
+)
+from semamb_mm.pose.datasets.video_frames import VideoError, VideoPool, scan_video
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", help="the data set's folder")
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        choices=SPLITS,
+        default=list(CATEGORIES),
+        help=f"splits to extract and write (default: {' '.join(CATEGORIES)})",
+    )
+    parser.add_argument(
+        "--videos", nargs="+", help="take only these videos of the splits"
+    )
+    parser.add_argument(
+        "--format", choices=("jpg", "png"), default="jpg", help="(default: jpg)"
+    )
+    parser.add_argument(
+        "--quality", type=int, default=95, help="of jpg, 0 to 100 (default: 95)"
+    )
+    parser.add_argument(
+        "--on-mismatch",
+        choices=("error", "skip"),
+        default="error",
+        help="what to do with a video that has not as many frames as .pts files "
+        "(default: error)",
+    )
+    parser.add_argument(
+        "--out-dir", help="folder for the json files (default: ROOT/annotations)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count(),
+        help="processes, each at a video of its own (default: one a CPU core)",
+    )
+    return parser.parse_args()
+
+
+def numbers_in(folder: Path, suffixes: tuple[str, ...]) -> set[int]:
+    """Numbers of the files called like 000001.pts."""
+    if not folder.is_dir():
+        return set()
+    return {
+        int(path.stem)
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and path.stem.isdigit()
+    }
+
+
+def extract(folder: Path, suffix: str, quality: int, on_mismatch: str) -> str:
+    """Extract what a video lacks of its frames; returns what is wrong, or ''."""
+    annotated = numbers_in(folder / "annot", (".pts",))
+    if not annotated:
+        return f"{folder}: no folder annot with files like 000001.pts"
+    imgs = folder / "imgs"
+    wanted = annotated - numbers_in(imgs, IMAGE_SUFFIXES)
+    if not wanted:
+        return ""
+    try:
+        video = folder / "vid.avi"
+        facts = scan_video(video)
+        frames = set(range(1, facts.num_frames + 1))
+        if on_mismatch == "error" and (
+            annotated != frames or facts.promised > facts.num_frames
+        ):
+            return (
+                f"{video}: {facts.num_frames:,} frames can be decoded, its header "
+                f"promises {facts.promised:,}, and there are {len(annotated):,} .pts "
+                f"files, up to {max(annotated):06d}.pts; expected one for each frame"
+            )
+        imgs.mkdir(exist_ok=True)
+        for stale in imgs.glob(".unfinished-*"):
+            stale.unlink()
+        pool = VideoPool(max_open=1)
+        for number in sorted(wanted & frames):
+            frame = pool.read(str(video), number - 1, facts)
+            options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+            _, encoded = cv2.imencode(suffix, frame, options)
+            with atomic_write(imgs / f"{number:06d}{suffix}", "wb") as file:
+                file.write(encoded.tobytes())
+    except (ImportError, VideoError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def write_split(
+    path: Path, root: Path, split: str, videos: list[str], on_mismatch: str
+) -> int:
+    """Write the frames of some videos; returns their number."""
+    dataset = Face300VWFrameDataset(
+        str(root),
+        split=split,
+        ids=videos,
+        leave_out_broken=True,
+        on_mismatch=on_mismatch,
+    )
+    sizes = {}
+    progress = ProgressBar(len(dataset))
+    with write_face_json(path) as add:
+        for number, face in enumerate(dataset.data_list, start=1):
+            video = face["sequence_id"]
+            if video not in sizes:
+                sizes[video] = readable_image_size(face["img_path"])
+            name = Path(face["img_path"]).relative_to(root).as_posix()
+            keypoints = face["keypoints"][0]
+            add(number, name, sizes[video], keypoints, *tight_square(keypoints))
+            progress.update()
+    print()
+    return len(dataset)
+
+
+def main():
+    args = parse_args()
+    root = Path(args.root)
+    out_dir = Path(args.out_dir) if args.out_dir else root / "annotations"
+    chosen = {
+        split: [v for v in SPLITS[split] if not args.videos or v in args.videos]
+        for split in args.splits
+    }
+    videos = sorted({video for ids in chosen.values() for video in ids})
+    if not videos:
+        sys.exit(f"300vw: none of {args.videos} is in the splits {args.splits}")
+    reasons = track_progress_rich(
+        extract,
+        [
+            (root / video, f".{args.format}", args.quality, args.on_mismatch)
+            for video in videos
+        ],
+        nproc=args.workers,
+        description="videos",
+    )
+    bad = {video: reason for video, reason in zip(videos, reasons) if reason}
+    for split, ids in chosen.items():
+        if not ids or bad.keys() & set(ids):
+            continue
+        path = out_dir / f"face_landmarks_300vw_{split}.json"
+        try:
+            number = write_split(path, root, split, ids, args.on_mismatch)
+        except (OSError, ValueError) as error:
+            bad[split] = str(error)
+            continue
+        print(f"{path}: {number:,} frames of {len(ids)} videos")
+    for reason in bad.values():
+        print(f"bad: {reason}")
+    if bad:
+        sys.exit(f"300vw: {len(bad)} problems; mend them and start again")
+    print(f"read with data_root={str(root)!r}, data_prefix=dict(img='')")
+
+
+if __name__ == "__main__":
+    main()
