@@ -14,11 +14,15 @@ low quality (blur, downscaling, JPEG).
 
 Writes ``results.csv`` (every run) and ``table.md`` (mean and spread over the seeds)
 to --work-dir. Finished trainings are not repeated and stopped ones go on: give the
-command again.
+command again. --detectors takes detectors that are trained already, such as the plain
+ones of alignment_study.py:
+
+    --detectors real=work_dirs/study/real/as_annotated/plain/seed{seed}/epoch_20.pth
 """
 
 import argparse
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 from choose_ghcu_threshold import predict, training_faces
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmpose.apis import init_model
 from mmpose.registry import DATASETS
@@ -66,14 +70,68 @@ def parse_args():
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work-dir", default="work_dirs/ghcu_study")
+    parser.add_argument(
+        "--detectors",
+        nargs="+",
+        default={},
+        action=DictAction,
+        metavar="DATA=CHECKPOINT",
+        help="trained detectors, {seed} standing for the seed; default: train them",
+    )
     parser.add_argument("--report", action="store_true", help="train nothing")
     parser.add_argument("--cfg-options", nargs="+", default=[], help="of the GHCU")
-    return parser.parse_args()
+    args = parser.parse_args()
+    unknown = sorted(set(args.detectors) - set(DATA))
+    if unknown:
+        parser.error(f"--detectors {unknown[0]}: expected one of {sorted(DATA)}")
+    return args
+
+
+def given_detector(patterns, data, seed):
+    """Path of a detector that is trained already, or None.
+
+    Raises:
+        SystemExit: If it does not exist.
+    """
+    if data not in patterns:
+        return None
+    path = Path(patterns[data].format(seed=seed)).resolve()
+    if not path.is_file():
+        raise SystemExit(f"--detectors {data}: {path} does not exist")
+    return path
+
+
+def check_settings(folder, detector, options):
+    """Remember what a run is made of.
+
+    Raises:
+        SystemExit: If the folder holds a run made of something else.
+    """
+    path = folder / "settings.json"
+    settings = dict(detector=detector and str(detector), options=list(options))
+    if path.exists():
+        found = json.loads(path.read_text())
+        if found != settings:
+            raise SystemExit(
+                f"{path}: this run was begun with {found}, the command asks for "
+                f"{settings}; take another --work-dir or delete {folder}"
+            )
+    with atomic_write(path) as file:
+        json.dump(settings, file, indent=2)
+
+
+def load_config(path, options):
+    """The config as tools/train.py sees it."""
+    config = Config.fromfile(path)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--options", nargs="*", action=DictAction)
+    config.merge_from_dict(parser.parse_args(["--options", *options]).options)
+    return config
 
 
 def train(config, folder, seed, options):
     """Train unless it is done; the last checkpoint."""
-    epochs = Config.fromfile(config).train_cfg.max_epochs
+    epochs = load_config(config, options).train_cfg.max_epochs
     checkpoint = folder / f"epoch_{epochs}.pth"
     if not checkpoint.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,9 +199,8 @@ def figures(faces, positions):
     return dict(zip(FIGURES, (100 * float(v) for v in values)))
 
 
-def evaluate(config_file, checkpoint, data, seed):
+def evaluate(config, checkpoint, data, seed):
     """Rows of all methods under all conditions."""
-    config = Config.fromfile(config_file)
     init_default_scope("mmpose")
     model = init_model(config, str(checkpoint), device="cpu")
     np.random.seed(0)
@@ -227,11 +284,15 @@ def main():
         for seed in args.seeds:
             folder = work_dir / data / f"seed{seed}"
             done = folder / "results.csv"
+            if not args.report:
+                given = given_detector(args.detectors, data, seed)
+                check_settings(folder, given, args.cfg_options)
             if not done.exists() and not args.report:
-                detector = train(plain, folder / "detector", seed, ())
+                detector = given or train(plain, folder / "detector", seed, ())
                 options = (f"load_from={detector}", *args.cfg_options)
                 refiner = train(ghcu, folder / "ghcu", seed, options)
-                write_rows(done, evaluate(ghcu, refiner, data, seed))
+                config = load_config(ghcu, args.cfg_options)
+                write_rows(done, evaluate(config, refiner, data, seed))
             if done.exists():
                 with open(done, newline="") as file:
                     rows += list(csv.DictReader(file))
