@@ -1,3 +1,4 @@
 from .face_nme import FaceNME
+from .face_video_nme import FaceVideoNME
 
-__all__ = ["FaceNME"]
+__all__ = ["FaceNME", "FaceVideoNME"]

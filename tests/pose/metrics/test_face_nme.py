@@ -1,17 +1,18 @@
 import csv
 import json
-import logging
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import MMLogger
 from mmpose.evaluation.metrics import NME
 from mmpose.registry import METRICS
 
 from semamb_mm.pose.metrics import FaceNME
+from semamb_mm.pose.metrics.error_curves import draw_error_curves
 from semamb_mm.pose.metrics.face_nme import (
     ced_auc,
     face_norms,
@@ -69,20 +70,6 @@ def evaluate(samples, **options):
     metric = FaceNME(**options)
     metric.process(None, samples)
     return metric.evaluate(len(samples))
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """What is logged, as (level, message)."""
-    logger = MMLogger.get_instance("face_nme")
-    records = []
-    handler = logging.Handler()
-    handler.emit = lambda r: records.append((r.levelname, r.getMessage()))
-    logger.addHandler(handler)
-    monkeypatch.setattr("mmengine.evaluator.metric.print_log", lambda *a, **k: None)
-    monkeypatch.setattr(MMLogger, "get_current_instance", lambda: logger)
-    yield records
-    logger.removeHandler(handler)
 
 
 # the functions
@@ -567,3 +554,121 @@ def test_mmengine_needs_to_be_told_the_rule():
     CheckpointHook(save_best="NME/inter_pupil", rule="less")
     with pytest.raises(ValueError, match="specific rule"):
         CheckpointHook(save_best="NME/inter_pupil")
+
+
+# groups
+
+
+GROUPS_300W = dict(
+    common=r"(^|/)(helen|lfpw)/test(set)?/[^/]*$", challenge=r"(^|/)ibug/[^/]*$"
+)
+PATHS_300W = dict(
+    common=["data/300w/images/helen/testset/1_1.jpg", "LFPW/test/image_0001.png"],
+    challenge=["data\\300w\\ibug\\image_003_1.jpg", "/ibug/images/IBUG/x.jpg"],
+)
+
+
+def test_groups_by_path():
+    samples = random_samples(4)
+    paths = [path for group in PATHS_300W.values() for path in group]
+    for sample, path in zip(samples, paths):
+        sample["img_path"] = path
+    metrics = evaluate(samples, groups=GROUPS_300W)
+    everyone = evaluate(samples)
+    assert {key: metrics[key] for key in everyone} == everyone
+    for group, members in dict(common=samples[:2], challenge=samples[2:]).items():
+        expected = evaluate(members)
+        expected.pop("num_skipped")
+        for key, value in expected.items():
+            assert metrics[f"{group}/{key}"] == pytest.approx(value)
+    assert len(metrics) == 3 * len(everyone) - 2
+
+
+def test_groups_by_metainfo(log):
+    samples = random_samples(5)
+    for sample, light in zip(samples, ("dim", "bright", "dim", "", "dim")):
+        sample["light"] = light
+    samples[2]["pred_instances"]["keypoints"][:] = np.nan
+    metrics = evaluate(samples, groups="light", on_invalid="skip")
+    members = evaluate([samples[0], samples[4]])
+    assert metrics["dim/NME/inter_pupil"] == pytest.approx(members["NME/inter_pupil"])
+    assert metrics["num_skipped"] == 1
+    table = next(message for level, message in log if "in percent" in message)
+    assert "4 faces (bright 1, dim 2)" in table
+    row = next(line for line in table.split("\n") if "inter_pupil, dim" in line)
+    assert f"{100 * members['NME/inter_pupil']:.2f}" in row
+    del samples[1]["light"]
+    with pytest.raises(KeyError, match=r"1.png: no 'light'.*meta_keys=\(..., 'light'"):
+        evaluate(samples, groups="light", on_invalid="skip")
+    samples[1]["light"] = "half/dark"
+    with pytest.raises(ValueError, match="1.png: metainfo 'light'.*'half/dark'"):
+        evaluate(samples, groups="light", on_invalid="skip")
+
+
+@pytest.mark.parametrize(
+    "path, found", [("afw/1.jpg", "none"), ("ibug/helen/test/1.jpg", "common.*indoor")]
+)
+def test_a_path_that_fits_no_group_or_two(path, found):
+    (sample,) = random_samples(1)
+    sample["img_path"] = path
+    with pytest.raises(ValueError, match=rf"{path} matches .*{found}.* just one"):
+        evaluate([sample], groups=dict(GROUPS_300W, indoor="ibug/.*/"))
+
+
+@pytest.mark.parametrize(
+    "groups, message",
+    [
+        (dict(common="(helen"), "'common'.*not a regular expression"),
+        ({"a/b": "x"}, "'a/b'.*without '/'"),
+        (dict(all="x"), "'all'"),
+    ],
+)
+def test_wrong_groups(groups, message):
+    with pytest.raises(ValueError, match=message):
+        FaceNME(groups=groups)
+
+
+def test_hidden_landmarks_count_if_asked_to():
+    truth = make_face()
+    predicted = truth.copy()
+    predicted[45] += [0, 34]
+    visible = np.ones(68)
+    visible[[36, 45]] = 0
+    truth[8] = np.nan  # no label at all
+    visible[8] = 0
+    sample = make_sample(predicted, truth, visible)
+    with pytest.raises(ValueError, match="inter_ocular needs is not visible"):
+        evaluate([sample], norms="inter_ocular")
+    metrics = evaluate([sample], norms="inter_ocular", include_hidden=True)
+    assert metrics["NME/inter_ocular"] == pytest.approx(34 / 67 / 100)
+
+
+def test_picture_of_the_curves(tmp_path):
+    samples = random_samples(6)
+    for sample in samples:
+        sample["light"] = "dim"
+    pictures = {}
+    for groups in (None, "light"):
+        prefix = tmp_path / str(groups)
+        evaluate(samples, outfile_prefix=str(prefix), groups=groups)
+        pictures[groups] = cv2.imread(f"{prefix}_ced.png")
+    assert pictures[None].shape[1] == 2 * 600 and pictures[None].std() > 10
+    assert (pictures[None] != pictures["light"]).any()  # a second curve
+
+
+def test_curves_are_steps_of_each_face():
+    axes = []
+
+    class Catch(Figure):
+        def savefig(self, *_, **__):
+            axes.extend(self.axes)
+
+    errors = np.array([0.06, 0.02, 0.5, 0.02])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("semamb_mm.pose.metrics.error_curves.Figure", Catch)
+        draw_error_curves(None, dict(inter_pupil=dict(ours=errors)), 0.08)
+    (line,) = axes[0].lines
+    x, y = line.get_data()
+    np.testing.assert_allclose(x, [0, 2, 2, 6, 8])
+    np.testing.assert_allclose(y, [0, 25, 50, 75, 75])
+    assert line.get_drawstyle() == "steps-post"
