@@ -185,6 +185,16 @@ def test_300w_missing_folder_is_named(tmp_path, convert):
     assert written(tmp_path) == ["face_landmarks_300w_valid_challenge.json"]
 
 
+def test_300w_linked_folders(tmp_path, convert):
+    write_300w(tmp_path / "elsewhere")
+    root = tmp_path / "300w"
+    root.mkdir()
+    (root / "ibug").symlink_to(tmp_path / "elsewhere" / "ibug")
+    convert("convert_300w", root, "--splits", "valid_challenge")
+    dataset = load("Face300WDataset", root, "face_landmarks_300w_valid_challenge.json")
+    assert dataset.get_data_info(0)["img_path"] == f"{root}/ibug/image_0001.jpg"
+
+
 def test_300w_mirrored_copies_and_origin(tmp_path, convert, capsys):
     write_300w(tmp_path)
     for suffix in (".jpg", ".pts"):

@@ -66,10 +66,9 @@ def parse_args():
 
 def write_split(path: Path, root: Path, faces: list[dict]) -> None:
     """Faces' paths are written relative to the image folder."""
-    folder = image_root(root).resolve()
     with write_face_json(path) as add:
         for number, face in enumerate(faces, start=1):
-            name = Path(face["img_path"]).resolve().relative_to(folder).as_posix()
+            name = os.path.relpath(face["img_path"], image_root(root))
             square = whole_pixel_square(face["keypoints"])
             add(number, name, face["size"], face["keypoints"], *square)
 
