@@ -7,6 +7,9 @@ Image coordinates: pixels, with the centre of the top left pixel at (0, 0).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -21,10 +24,53 @@ def _mirrored(points: np.ndarray) -> np.ndarray:
     return points * (-1.0, 1.0, 1.0)
 
 
-class _Shape:
-    """A face's identity and expression, as named 3D curves in shape coordinates."""
+class Expression(NamedTuple):
+    """What a face does.
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    Attributes:
+        smile: from about -0.3 to 1.
+        opening: of the mouth, shape units, 0 to 0.65.
+        raised: brows, shape units.
+        lids: of the upper lids' usual height; below 0.3 an eye counts as closed.
+        gaze: (2,) shift of the irises, shape units.
+    """
+
+    smile: float
+    opening: float
+    raised: float
+    lids: float
+    gaze: np.ndarray
+
+
+class Moment(NamedTuple):
+    """What of a face changes from frame to frame of a video.
+
+    Attributes:
+        expression: of the face.
+        angles: yaw, pitch and roll of the head, radians.
+        scale: image pixels per shape unit.
+        offset: (2,) image pixels, where the shape's origin is.
+        light: (3,) factors on the direction of the light.
+    """
+
+    expression: Expression
+    angles: tuple[float, float, float]
+    scale: float
+    offset: np.ndarray
+    light: np.ndarray
+
+
+class _Shape:
+    """A face's identity and expression, as named 3D curves in shape coordinates.
+
+    Args:
+        rng: draws both.
+        expression: instead of the one drawn.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, expression: Expression | None = None
+    ) -> None:
         def vary(mean: float, spread: float) -> float:
             return mean + spread * min(max(rng.standard_normal(), -2.2), 2.2)
 
@@ -52,8 +98,11 @@ class _Shape:
         lids = float(rng.uniform(0.75, 1.15))
         if rng.random() < 0.07:
             lids = float(rng.uniform(0.05, 0.25))
-        self.gaze = rng.uniform(-0.09, 0.09, 2) * (1.0, 0.5)
-        self.opening, self.smile = opening, smile
+        gaze = rng.uniform(-0.09, 0.09, 2) * (1.0, 0.5)
+        if expression is not None:
+            smile, opening, raised, lids, gaze = expression
+        self.expression = Expression(smile, opening, raised, lids, gaze)
+        self.opening, self.smile, self.gaze = opening, smile, gaze
 
         # jaw: a superellipse from ear to ear, lowered by the opening mouth
         self.height += 0.75 * opening
@@ -189,13 +238,7 @@ class _Camera:
         yaw = np.deg2rad(np.clip(rng.normal(0, 15), -35, 35))
         pitch = np.deg2rad(np.clip(rng.normal(0, 7), -16, 16))
         roll = np.deg2rad(np.clip(rng.normal(0, 8), -25, 25))
-        cy, sy = np.cos(yaw), np.sin(yaw)
-        cp, sp = np.cos(pitch), np.sin(pitch)
-        cr, sr = np.cos(roll), np.sin(roll)
-        about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-        about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-        about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-        self.rotation = about_z @ about_x @ about_y
+        self.turn(yaw, pitch, roll)
         self.scale = image_size * rng.uniform(0.145, 0.185)
         self.offset = np.zeros(2)
         placed = self.project(landmarks)
@@ -211,6 +254,17 @@ class _Camera:
         shift = wanted - (low + high) / 2
         shift = np.clip(shift, border - low, image_size - 1 - border - high)
         self.offset = shift
+
+    def turn(self, yaw: float, pitch: float, roll: float) -> None:
+        """Set the rotation, radians."""
+        self.angles = (yaw, pitch, roll)
+        cy, sy = np.cos(yaw), np.sin(yaw)
+        cp, sp = np.cos(pitch), np.sin(pitch)
+        cr, sr = np.cos(roll), np.sin(roll)
+        about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+        about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+        self.rotation = about_z @ about_x @ about_y
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) shape coordinates to (N, 2) image pixels."""
@@ -353,13 +407,28 @@ _HAIR_TONES = np.array(
 
 
 class FacePainter:
-    """Paints one face, part by part, back to front."""
+    """Paints one face, part by part, back to front.
 
-    def __init__(self, rng: np.random.Generator, image_size: int) -> None:
+    Args:
+        rng: draws the face.
+        image_size: side of the square image in pixels.
+        moment: instead of the expression, pose and light that were drawn; the
+            person stays the same.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        image_size: int,
+        moment: Moment | None = None,
+    ) -> None:
         self.rng = rng
         self.image_size = image_size
-        self.shape = _Shape(rng)
+        self.shape = _Shape(rng, moment and moment.expression)
         self.camera = _Camera(rng, self.shape.landmarks, image_size)
+        if moment is not None:
+            self.camera.turn(*moment.angles)
+            self.camera.scale, self.camera.offset = moment.scale, moment.offset
         self.keypoints = self.camera.project(self.shape.landmarks)
         self.painter = _Painter(image_size)
         self.unit = self.camera.scale
@@ -374,6 +443,8 @@ class FacePainter:
         self.hair = _HAIR_TONES[rng.integers(tones)] * rng.uniform(0.8, 1.3, 3)
         self.male = rng.random() < 0.5
         light = rng.normal(0, 1, 3) * (0.8, 0.5, 0.2) + (0, -0.35, 1.0)
+        if moment is not None:
+            light = light * moment.light
         self.light = light / np.linalg.norm(light)
 
     def place(self, points: np.ndarray, both: bool = False) -> list[np.ndarray]:
@@ -383,17 +454,33 @@ class FacePainter:
             placed.insert(0, self.camera.project(_mirrored(points)))
         return placed
 
-    def paint(self) -> None:
+    def paint(
+        self, streams: Callable[[int], np.random.Generator] | None = None
+    ) -> None:
+        """Draw everything.
+
+        Args:
+            streams: gives each part, by number, its own random numbers. A part then
+                looks the same whatever the others needed: frames of a video.
+        """
+        parts = (
+            self._background,
+            self._shade,
+            self._head,
+            self._nose,
+            self._eyes,
+            self._mouth,
+            self._brows,
+            self._front_hair,
+            self._glasses,
+        )
+        for number, part in enumerate(parts):
+            if streams is not None:
+                self.rng = streams(number)
+            part()
+
+    def _background(self) -> None:
         _background(self.rng, self.painter)
-        self._shade()
-        self._head()
-        self._nose()
-        self._eyes()
-        self._mouth()
-        self._brows()
-        self._front_hair()
-        if self.rng.random() < 0.15:
-            self._glasses()
 
     # the light on the skin, on a coarse grid: soft shadows cost almost nothing
 
@@ -744,6 +831,8 @@ class FacePainter:
 
     def _glasses(self) -> None:
         rng, painter, shape = self.rng, self.painter, self.shape
+        if rng.random() >= 0.15:
+            return
         colour = rng.uniform(5, 90, 3)
         width = rng.uniform(0.03, 0.08) * self.unit
         radii = (rng.uniform(0.42, 0.5), rng.uniform(0.3, 0.42))
@@ -831,8 +920,17 @@ class FacePainter:
         return covered[y, x]
 
 
-def develop(rng: np.random.Generator, canvas: np.ndarray, size: int) -> np.ndarray:
-    """Canvas to photograph: resolution, blur, exposure, sensor noise, compression."""
+def develop(
+    rng: np.random.Generator,
+    canvas: np.ndarray,
+    size: int,
+    grain_rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Canvas to photograph: resolution, blur, exposure, sensor noise, compression.
+
+    ``grain_rng`` draws the sensor's noise alone, which differs between frames of one
+    camera.
+    """
     image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     blur = rng.uniform(0.0, 0.7)
     if rng.random() < 0.15:
@@ -841,7 +939,8 @@ def develop(rng: np.random.Generator, canvas: np.ndarray, size: int) -> np.ndarr
         image = cv2.GaussianBlur(image, (0, 0), blur)
     gain = rng.uniform(0.75, 1.2) * rng.uniform(0.94, 1.06, 3)
     bias = rng.uniform(-15, 15)
-    grain = rng.standard_normal((size, size, 3), dtype=np.float32)
+    grain_rng = rng if grain_rng is None else grain_rng
+    grain = grain_rng.standard_normal((size, size, 3), dtype=np.float32)
     noisy = image * gain.astype(np.float32) + np.float32(bias)
     noisy += np.float32(rng.gamma(2.0, 1.6)) * grain
     image = np.clip(noisy, 0, 255).astype(np.uint8)

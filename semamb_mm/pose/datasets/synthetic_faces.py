@@ -198,12 +198,27 @@ def displace(
     Returns:
         (68, 2) float32 in pixels.
     """
+    normal = rng.standard_normal((NUM_LANDMARKS, 2))
+    return displace_by(keypoints, normal, rng.standard_normal(), noise)
+
+
+def displace_by(
+    keypoints: np.ndarray, normal: np.ndarray, common: float, noise: AnnotationNoise
+) -> np.ndarray:
+    """:func:`displace` by given errors, in units of their standard deviations.
+
+    Args:
+        keypoints: (68, 2), the truth in pixels.
+        normal: (68, 2) of each landmark: along and across, or x and y.
+        common: of the slide that all contour landmarks share.
+        noise: the standard deviations.
+
+    Returns:
+        (68, 2) float32 in pixels.
+    """
     truth = np.asarray(keypoints, dtype=np.float64)
     left, right = OUTER_EYE_CORNERS
     unit = np.linalg.norm(truth[right] - truth[left])
-    normal = rng.standard_normal((NUM_LANDMARKS, 2))
-    common = rng.standard_normal()
-
     along = np.zeros(NUM_LANDMARKS)
     across = np.zeros(NUM_LANDMARKS)
     along[CONTOUR] = noise.contour_along * (

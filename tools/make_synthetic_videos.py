@@ -1,0 +1,85 @@
+"""Make a tree of procedural face videos whose true landmarks are known.
+
+FOLDER gets 300-VW's layout: <id>/vid.avi, <id>/annot/000001.pts, ... as an annotator
+would have marked them, and <id>/truth/000001.pts, ...; the ids are s000, s001, ...
+Face300VWVideoDataset(data_root=FOLDER, ids=[...]) reads it.
+
+Start it again after an interruption, or with more --videos: what is there is kept.
+"""
+
+import argparse
+
+from tqdm import tqdm
+
+from semamb_mm.pose.datasets.synthetic_faces import NOISE_PRESETS
+from semamb_mm.pose.datasets.synthetic_videos import write_video_tree
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder")
+    parser.add_argument("--videos", type=int, default=20, help="(default: 20)")
+    parser.add_argument(
+        "--frames", type=int, default=100, help="of each video (default: 100)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="other seeds, other people (default: 0)"
+    )
+    parser.add_argument(
+        "--image-size", type=int, default=160, help="pixels (default: 160)"
+    )
+    parser.add_argument("--fps", type=float, default=25.0, help="(default: 25)")
+    parser.add_argument(
+        "--occlusion",
+        type=float,
+        default=0.2,
+        help="share of videos in which a face is hidden in part for a while "
+        "(default: 0.2)",
+    )
+    parser.add_argument(
+        "--noise",
+        choices=sorted(NOISE_PRESETS),
+        default="realistic",
+        help="of the annotators (default: realistic)",
+    )
+    parser.add_argument(
+        "--drift-share",
+        type=float,
+        default=0.5,
+        help="share of the noise's variance that persists from frame to frame "
+        "(default: 0.5)",
+    )
+    parser.add_argument(
+        "--drift-frames",
+        type=float,
+        default=12.0,
+        help="how long it persists (default: 12)",
+    )
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    videos = write_video_tree(
+        args.folder,
+        num_videos=args.videos,
+        num_frames=args.frames,
+        seed=args.seed,
+        image_size=args.image_size,
+        fps=args.fps,
+        occlusion=args.occlusion,
+        noise=args.noise,
+        drift_share=args.drift_share,
+        drift_frames=args.drift_frames,
+    )
+    try:
+        for _ in tqdm(videos, total=args.videos, unit="video"):
+            pass
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
