@@ -105,11 +105,11 @@ class FaceNME(BaseMetric):
             without visible landmarks is skipped and counted in either case.
             Defaults to ``'error'``.
         outfile_prefix (str, optional): Write, overwriting those of the last
-            evaluation, ``<prefix>.json`` (all figures, the size of each group, and
-            the faces skipped), ``<prefix>_faces.csv`` (error of each face),
-            ``<prefix>_landmarks.csv`` (mean error of each landmark),
-            ``<prefix>_ced.csv`` (cumulative error curve: the share of faces with
-            an error of at most so much; all faces, then each group) and
+            evaluation, ``<prefix>.json`` (all figures, what was measured, the
+            size of each group, and the faces skipped), ``<prefix>_faces.csv``
+            (error of each face), ``<prefix>_landmarks.csv`` (mean error of each
+            landmark), ``<prefix>_ced.csv`` (cumulative error curve: the share of
+            faces with an error of at most so much; all faces, then each group) and
             ``<prefix>_ced.png``, its picture. Errors are fractions. Defaults to
             none.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to ``'cpu'``.
@@ -458,8 +458,12 @@ class FaceNME(BaseMetric):
         skipped: Mapping[str, Sequence[str]],
     ) -> dict[str, Any]:
         """What ``<prefix>.json`` holds."""
+        subset = self.subset
         return dict(
             dataset=(self.dataset_meta or {}).get("dataset_name"),
+            box=self.box,
+            include_hidden=self.include_hidden,
+            subset=subset if subset is None or isinstance(subset, str) else [*subset],
             metrics=metrics,
             num_faces=len(faces),
             groups={group: len(members) for group, members in faces.by("group")},
