@@ -6,6 +6,7 @@ import logging
 import os
 import os.path as osp
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,8 @@ class PtsFaceDataset(BaseCocoStyleDataset):
     such folders::
 
         dict(type='PtsFaceDataset', data_root='data/300w',
-             data_prefix=dict(img=['afw', 'helen/trainset', 'lfpw/trainset']))
+             data_prefix=dict(img=['afw', 'helen/trainset', 'lfpw/trainset']),
+             exclude=['*_mirror'])
 
     The bounding box is that of the landmarks. A landmark outside the image keeps its
     coordinates and is marked invisible; one that lies farther outside than the
@@ -57,6 +59,8 @@ class PtsFaceDataset(BaseCocoStyleDataset):
         ann_file: list file, or several: one sample a line, as a path below one of
             the folders, with or without suffix; empty lines and lines that start
             with '#' are passed over. Without it, all images are taken.
+        exclude: shell patterns of sample keys that are not taken from the folders:
+            some copies of 300W hold a mirrored ``*_mirror`` of each image.
         metainfo: layout of the landmarks; 300W's 68 by default.
         origin: coordinate of the first pixel's centre in the ``.pts`` files: 0, as
             MMPose's own 300W annotations, or 1, as Matlab's.
@@ -78,6 +82,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
         data_prefix: dict | None = None,
         ann_file: str | Sequence[str] = "",
         metainfo: dict | None = None,
+        exclude: str | Sequence[str] = (),
         origin: int = 0,
         on_bad_image: str = "error",
         on_bad_annotation: str = "error",
@@ -94,6 +99,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
         ):
             if policy not in _POLICIES:
                 raise ValueError(f"{name} is {policy!r}; expected one of {_POLICIES}")
+        self.exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
         self.origin = origin
         self.on_bad_image = on_bad_image
         self.on_bad_annotation = on_bad_annotation
@@ -179,6 +185,8 @@ class PtsFaceDataset(BaseCocoStyleDataset):
             for parent, folders, names in os.walk(folder):
                 folders[:] = sorted(f for f in folders if not f.startswith("."))
                 for stem, images, annotation in _pair(parent, names):
+                    if any(fnmatchcase(self._key(stem), p) for p in self.exclude):
+                        continue
                     samples[osp.normpath(stem)] = _Sample(
                         stem, images, annotation, source=parent
                     )

@@ -81,6 +81,20 @@ def test_list_of_folders(root):
     assert keys(dataset) == ["helen/trainset/77", "lfpw/image_1"]
 
 
+def test_excluded_patterns_are_left_out_of_folders_only(root):
+    put(root, "afw/10_1_mirror")
+    put(root, "lfpw/image_1_mirror")
+    everything = PtsFaceDataset(data_root=str(root))
+    assert len(everything) == 6
+    chosen = PtsFaceDataset(data_root=str(root), exclude=["*_mirror", "helen/*"])
+    assert keys(chosen) == ["afw/10_1", "afw/9_1", "lfpw/image_1"]
+    (root / "list.txt").write_text("afw/10_1_mirror\n")
+    listed = PtsFaceDataset(
+        data_root=str(root), ann_file="list.txt", exclude="*_mirror"
+    )
+    assert keys(listed) == ["afw/10_1_mirror"]
+
+
 def test_overlapping_folders_give_each_face_once(root):
     dataset = PtsFaceDataset(data_root=str(root), data_prefix=dict(img=["", "afw/"]))
     assert len(dataset) == 4
