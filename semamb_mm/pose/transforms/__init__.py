@@ -1,4 +1,10 @@
 from .degrade_faces import RandomFaceOcclusion, RandomLowQuality
 from .load_latent_targets import LoadLatentTargets
+from .normalize_roll import NormalizeRoll
 
-__all__ = ["LoadLatentTargets", "RandomFaceOcclusion", "RandomLowQuality"]
+__all__ = [
+    "LoadLatentTargets",
+    "NormalizeRoll",
+    "RandomFaceOcclusion",
+    "RandomLowQuality",
+]

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmpose.models import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
+from mmpose.utils.typing import SampleList
+from torch import Tensor
+
+from ..face_roll import face_roll
+from .frozen_detector_estimator import FrozenDetectorEstimator
+
+
+def turn(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turn images about their middle, such that what leant by ``degrees`` is upright.
+
+    Bilinear; cells from outside are 0. The middle is where ``TopdownAffine`` puts the
+    box's centre, pixel (W / 2, H / 2), the first pixel being (0, 0).
+
+    Args:
+        images: ``(B, C, H, W)``.
+        degrees: ``(B,)``, clockwise.
+    """
+    height, width = images.shape[-2:]
+    cos, sin = torch.cos(torch.deg2rad(degrees)), torch.sin(torch.deg2rad(degrees))
+    # In affine_grid's coordinates, whose origin lies half a pixel beside the middle.
+    x = torch.stack([cos, -sin * height / width, (1 - cos + sin) / width], -1)
+    y = torch.stack([sin * width / height, cos, (1 - cos - sin) / height], -1)
+    theta = torch.stack([x, y], 1).to(images)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)
+
+
+@MODELS.register_module()
+class RollNormalizedEstimator(TopdownPoseEstimator):
+    """A top-down estimator that looks twice, the second time at the upright face.
+
+    The first pass finds landmarks in the crop as it is; their roll
+    (:func:`~semamb_mm.pose.face_roll.face_roll`) turns the crop, the network's
+    input itself, the second pass finds landmarks in that, and they are turned back.
+    So ``tools/test.py`` and MMPose's inferencers need nothing else than the config
+    and one checkpoint. ``pred_instances.rolls`` ``(1,)`` says by how many degrees
+    the crop was turned; heatmaps that are asked for are turned back too.
+
+    Train with :class:`NormalizeRoll` in the pipeline. The training step is
+    :class:`mmpose.models.TopdownPoseEstimator`'s, and so are the checkpoints.
+
+    The paper's row 'Norm' is not described further. Ours: one network for both
+    passes, the roll's measure, and that the second crop is cut from the first, so
+    that its corners are empty (grey) where the first does not reach.
+    """
+
+    def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
+        """Predictions of the second pass, in image pixels.
+
+        Args:
+            inputs: ``(B, C, H, W)``.
+            data_samples: One of one face for each input.
+        """
+        samples = super().predict(inputs, data_samples)
+        rolls = [self._roll(sample) for sample in samples]
+        degrees = torch.tensor(rolls, dtype=torch.float32, device=inputs.device)
+        samples = super().predict(turn(inputs, degrees), data_samples)
+        for sample, roll in zip(samples, degrees):
+            self._turn_back(sample, roll)
+        return samples
+
+    @staticmethod
+    def _roll(sample: PoseDataSample) -> float:
+        # The crop is scaled alike in x and y: angles are those of the image.
+        keypoints = sample.pred_instances.keypoints[0, :, :2]
+        return face_roll(keypoints, sample.metainfo["flip_indices"])
+
+    @staticmethod
+    def _turn_back(sample: PoseDataSample, roll: Tensor) -> None:
+        center = np.asarray(sample.metainfo["input_center"])
+        angle = math.radians(float(roll))
+        cos, sin = math.cos(angle), math.sin(angle)
+        rotation = np.array([[cos, -sin], [sin, cos]])
+        instances = sample.pred_instances
+        around = instances.keypoints[..., :2] - center
+        instances.keypoints[..., :2] = around @ rotation.T + center
+        instances.rolls = np.array([float(roll)])
+        if "pred_fields" in sample:
+            fields = sample.pred_fields
+            fields.heatmaps = turn(fields.heatmaps[None], -roll[None])[0]
+
+
+@MODELS.register_module()
+class RollNormalizedFrozenEstimator(RollNormalizedEstimator, FrozenDetectorEstimator):
+    """A :class:`RollNormalizedEstimator` of which only the refiner is trained.
+
+    The second stage of such a detector with a :class:`GHCU`.
+
+    Raises:
+        ValueError: If the head has no refiner.
+    """
