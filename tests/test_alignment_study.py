@@ -62,6 +62,12 @@ def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
         hook = HOOKS.build(config.custom_hooks[1])
         assert hook.start == (study.NEVER if run.shared is None else run.start)
         MODELS.build(config.model)
+        (target,) = (
+            step
+            for step in config.train_dataloader.dataset.pipeline
+            if step.type == "GenerateTarget"
+        )
+        assert target.encoder.sigma == config.model.head.decoder.sigma
         assert config.train_cfg.max_epochs == run.epochs
         assert config.param_scheduler[1].end == run.epochs
         assert run.start < run.epochs or run.shared is None

@@ -3,9 +3,10 @@
 Parts, one or several of:
 
 - ``noise``: procedural faces whose truth is known, at three levels of annotation
-  noise, and at the heaviest with a quarter of the faces seen four times as often.
-  Errors of targets and of detectors are against the truth. Without noise, plain
-  training is training on the truth: the ceiling.
+  noise; at the heaviest also with a quarter of the faces seen four times as often,
+  and, beside no noise, with Gaussians that are narrower than the noise. Errors of
+  targets and of detectors are against the truth. Without noise, plain training is
+  training on the truth: the ceiling.
 - ``real``: the .pts folder at DATA_ROOT (train.txt, val.txt), its annotations as
   they are, and training annotations displaced along contour and brows; the same
   with 250 of the training faces, seen four times as often, displaced twice as far.
@@ -52,12 +53,20 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs/semantic_alignment"
 REGIONS = ("weak", "contour", "brows", "strong", "all")
 
-# Case: annotators' noise, faces, epochs.
+# Of the narrow Gaussians, cells: 3.2 % of the eye distance.
+NARROW = (
+    "model.head.decoder.sigma=0.75",
+    "model.head.decoder.blur_kernel_size=5",
+    "train_dataloader.dataset.pipeline.7.encoder.sigma=0.75",
+)
+# Case: annotators' noise, faces, epochs, more options.
 NOISE_CASES = {
-    "none": ("none", 1000, 20),
-    "realistic": ("realistic", 1000, 20),
-    "heavy": ("heavy", 1000, 20),
-    "heavy, 250 faces": ("heavy", 250, 80),
+    "none": ("none", 1000, 20, ()),
+    "realistic": ("realistic", 1000, 20, ()),
+    "heavy": ("heavy", 1000, 20, ()),
+    "heavy, 250 faces": ("heavy", 250, 80, ()),
+    "none, narrow Gaussians": ("none", 1000, 20, NARROW),
+    "heavy, narrow Gaussians": ("heavy", 1000, 20, NARROW),
 }
 # Case: what is displaced on top of what annotators did, faces (None: all), epochs.
 REAL_CASES = {
@@ -213,13 +222,14 @@ def methods_for(data):
 def plan_noise(args):
     config = CONFIGS / "slim-hourglass_sa_synthetic-96x96.py"
     for seed in args.seeds:
-        for case, (noise, faces, epochs) in NOISE_CASES.items():
+        for case, (noise, faces, epochs, options) in NOISE_CASES.items():
             schedule, start = scaled(epochs, find_hook(config)[1])
             common = (
                 *schedule,
                 f"train_dataloader.dataset.noise={noise}",
                 f"train_dataloader.dataset.num_samples={faces}",
                 f"train_cfg.val_interval={epochs // 10}",
+                *options,
             )
             methods = methods_for("synthetic")
             yield from pair("noise", case, seed, config, methods, common, epochs, start)
