@@ -144,23 +144,22 @@ def middle_frames(sequences: np.ndarray, frames: np.ndarray, step: int) -> np.nd
     return np.append(follows, False)[: len(frames)] & np.insert(follows, 0, False)
 
 
-def jitter(points: np.ndarray, middle: np.ndarray, norms: np.ndarray) -> np.ndarray:
+def jitter(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """Mean length of the landmarks' second differences in time.
 
-    ``|| x[t+1] - 2 x[t] + x[t-1] || / norm[t]``, the mean over the landmarks that are
-    visible in all three frames. 0 for steady motion; 3.07 s / norm on average for
-    noise that is independent in x, y and time, with a standard deviation of s.
+    ``|| x[t+1] - 2 x[t] + x[t-1] ||``, the mean over the landmarks that are visible in
+    all three frames. 0 for steady motion; 3.07 s on average for noise that is
+    independent in x, y and time, with a standard deviation of s.
 
     Args:
         points: ``(N, K, 2)`` in pixels, frames of a sequence in order.
         middle: ``(N,)`` from :func:`middle_frames`.
-        norms: ``(N,)`` in pixels, see :func:`face_norms`.
 
     Returns:
-        ``(N,)`` as fractions of the norm; NaN where a frame is not a middle one.
+        ``(N,)`` in pixels; NaN where a frame is not a middle one.
     """
     lengths = np.full(points.shape[:2], np.nan)
     (at,) = np.nonzero(middle)
     second = points[at + 1] - 2 * points[at] + points[at - 1]
     lengths[at] = np.linalg.norm(second, axis=-1)
-    return mean_visible(lengths, axis=1) / norms
+    return mean_visible(lengths, axis=1)

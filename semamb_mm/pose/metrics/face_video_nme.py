@@ -20,9 +20,10 @@ JITTERS = ("jitter", "jitter_of_annotation", "jitter_of_error")
 class FaceVideoNME(FaceNME):
     """:class:`FaceNME` of videos with one face in each frame, such as 300-VW.
 
-    Besides the figures of :class:`FaceNME`, for every norm and as fractions of it,
-    the mean over frames of :func:`~semamb_mm.pose.metrics.face_errors.jitter`, the
-    length of the landmarks' second difference over three consecutive frames:
+    Besides the figures of :class:`FaceNME`, for every norm, the mean over frames of
+    :func:`~semamb_mm.pose.metrics.face_errors.jitter`, the length of the landmarks'
+    second difference over three consecutive frames, as a fraction of the middle
+    frame's norm:
 
     - ``jitter/<norm>``: of the predicted landmarks. The face's own motion is in it.
     - ``jitter_of_annotation/<norm>``: of the annotated ones, over the same frames and
@@ -100,10 +101,10 @@ class FaceVideoNME(FaceNME):
                 f"among {len(results)}: there is no jitter"
             )
         norms = np.concatenate([result["norms"] for result in results])
-        points = (predicted, annotated, predicted - annotated)
+        tracks = (predicted, annotated, predicted - annotated)
         return {
-            f"{name}/{norm}": jitter(track, middle, norms[:, i])
-            for name, track in zip(JITTERS, points)
+            f"{name}/{norm}": pixels / norms[:, i]
+            for name, pixels in zip(JITTERS, (jitter(t, middle) for t in tracks))
             for i, norm in enumerate(self.norms)
         }
 
