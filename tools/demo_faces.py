@@ -5,10 +5,14 @@ frame, face, landmark, x, y, confidence, and whether the refiner corrected it.
 Landmarks are drawn from red (unsure) to green (sure); corrected ones wear a magenta
 ring.
 
-Where the face is: --boxes (a json file of image name to [x1, y1, x2, y2] or a list
-of them), --face-detector (OpenCV's YuNet, an .onnx file from opencv_zoo), or the
-whole image. In a video the box of the next frame follows the landmarks of the last
-one for as long as they are found with confidence.
+Where the face is: --boxes (a json file of file name to [x1, y1, x2, y2] or a list of
+them; in a folder the name includes the subfolder), --face-detector (OpenCV's YuNet,
+an .onnx file from opencv_zoo), or the whole image. In a video the box of the next
+frame follows the landmarks of the last one for as long as they are found with
+confidence.
+
+Pictures of a folder that cannot be read or show no face, and frames without a face,
+are skipped and counted. A webcam is stopped by Ctrl-C, or by q in --show's window.
 """
 
 import argparse
@@ -62,6 +66,10 @@ def load_boxes(path):
     return boxes
 
 
+class NoFaceError(ValueError):
+    """A picture in which no face was found."""
+
+
 class FaceFinder:
     """Boxes ``(N, 4)`` of an image's faces."""
 
@@ -74,6 +82,12 @@ class FaceFinder:
             self.yunet = cv2.FaceDetectorYN.create(args.face_detector, "", (320, 320))
 
     def __call__(self, image, name):
+        """Boxes of one picture's faces, at least one.
+
+        Raises:
+            NoFaceError: If there is none.
+            ValueError: If the box given lies outside the picture, or none is.
+        """
         height, width = image.shape[:2]
         if self.boxes is not None:
             if name not in self.boxes:
@@ -83,7 +97,7 @@ class FaceFinder:
             self.yunet.setInputSize((width, height))
             _, found = self.yunet.detect(image)
             if found is None:
-                return np.empty((0, 4), np.float32)
+                raise NoFaceError(f"{name}: no face found")
             return np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], 1)
         return np.array([[0, 0, width, height]], np.float32)
 
@@ -127,30 +141,39 @@ def rows(source, faces):
             )  # fmt: skip
 
 
-def run_images(model, finder, paths, out_dir, writer, show):
-    """Draw image files; the number that could not be."""
-    skipped = 0
-    for path in tqdm(paths, unit="image"):
+def write_picture(path, picture):
+    """A .png file, whole or not at all."""
+    _, data = cv2.imencode(".png", picture)
+    with atomic_write(path, "wb") as file:
+        file.write(data.tobytes())
+
+
+def run_images(model, finder, paths, root, out_dir, writer, show):
+    """Draw image files; the number drawn and the number that could not be."""
+    drawn = skipped = 0
+    bar = tqdm(paths, unit="image")
+    for path in bar:
+        name = path.relative_to(root).as_posix()
         image = cv2.imread(str(path))
         try:
             if image is None:
                 raise ValueError(f"{path} is not an image that OpenCV can read")
-            boxes = finder(image, path.name)
-            if not len(boxes):
-                raise ValueError(f"{path}: no face found")
+            boxes = finder(image, name)
         except ValueError as error:
             if len(paths) == 1:
                 raise SystemExit(str(error)) from error
             skipped += 1
-            print(f"skipped: {error}", file=sys.stderr)
+            bar.write(f"skipped: {error}", file=sys.stderr)
             continue
         faces = find(model, image, boxes)
-        writer.writerows(rows(path.name, faces))
+        writer.writerows(rows(name, faces))
         picture = draw(image, boxes, faces)
-        cv2.imwrite(str(out_dir / f"{path.stem}_landmarks.png"), picture)
+        # The whole name, so that a.jpg and a.png do not share a picture.
+        write_picture(out_dir / f"{name}_landmarks.png", picture)
+        drawn += 1
         if show and not show_picture(picture):
             break
-    return skipped
+    return drawn, skipped
 
 
 class Tracker:
@@ -164,8 +187,6 @@ class Tracker:
         boxes = self.boxes
         if boxes is None:
             boxes = self.finder(frame, name)
-            if not len(boxes):
-                raise ValueError(f"{name}: no face found")
         faces = find(self.model, frame, boxes)
         confidence = faces[1].mean(1)
         if self.boxes is None:
@@ -180,53 +201,80 @@ class Tracker:
 
 def run_video(model, finder, source, out_dir, writer, args):
     """Draw a video or a webcam; frames drawn and skipped."""
-    capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    webcam = source.isdigit()
+    capture = cv2.VideoCapture(int(source) if webcam else source)
     if not capture.isOpened():
         raise SystemExit(f"{source}: no video that OpenCV can read")
-    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    limit = args.max_frames or (promised if promised > 0 else None)
+    promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    if args.max_frames:
+        promised = min(promised, args.max_frames) if promised else args.max_frames
+    name = f"webcam{source}" if webcam else Path(source).name
     fps = capture.get(cv2.CAP_PROP_FPS) or 25
-    name = f"webcam{source}" if source.isdigit() else Path(source).name
     tracker = Tracker(model, finder)
-    drawn = skipped = number = 0
-    sink = None
-    final = out_dir / f"{Path(name).stem}_landmarks.avi"
-    unfinished = final.with_name(f".unfinished-{final.name}")
-    with tqdm(total=limit, unit="frame") as bar:
-        while args.max_frames is None or number < args.max_frames:
-            read, frame = capture.read()
-            if not read:
-                break
-            number += 1
-            bar.update()
-            picture = frame
-            try:
-                boxes, faces = tracker(frame, name)
-                writer.writerows(rows(f"{name}:{number}", faces))
-                picture = draw(frame, boxes, faces)
-                drawn += 1
-            except ValueError as error:
-                skipped += 1
-                if skipped == 1:
-                    print(f"skipped frame {number}: {error}", file=sys.stderr)
-            if sink is None:
-                size = (frame.shape[1], frame.shape[0])
-                code = cv2.VideoWriter_fourcc(*"MJPG")
-                sink = cv2.VideoWriter(str(unfinished), code, fps, size)
-            sink.write(picture)
-            if args.show and not show_picture(picture):
-                break
+    skipped = number = 0
+    bar = tqdm(total=promised or None, unit="frame")
+    with bar, VideoSink(out_dir / f"{name}_landmarks.avi", fps) as sink:
+        try:
+            while args.max_frames is None or number < args.max_frames:
+                read, picture = capture.read()
+                if not read:
+                    break
+                number += 1
+                bar.update()
+                try:
+                    boxes, faces = tracker(picture, name)
+                    writer.writerows(rows(f"{name}:{number}", faces))
+                    picture = draw(picture, boxes, faces)
+                except NoFaceError as error:
+                    skipped += 1
+                    if skipped == 1:
+                        bar.write(f"frame {number} skipped: {error}", file=sys.stderr)
+                sink.write(picture)
+                if args.show and not show_picture(picture):
+                    promised = number
+                    break
+        except KeyboardInterrupt:  # how a webcam without a window is stopped
+            promised = number
     capture.release()
-    if sink is None:
+    if not number:
         raise SystemExit(f"{source}: not one frame could be decoded")
-    sink.release()
-    unfinished.replace(final)
-    if promised > 0 and number < min(promised, limit):
+    if number < promised and not webcam:
         print(
-            f"{source} ends after {number} frames; its header promises {promised}",
+            f"{source} ends after {number} frames, {promised} were expected: "
+            f"{promised - number} are missing",
             file=sys.stderr,
         )
-    return drawn, skipped
+    return number - skipped, skipped
+
+
+class VideoSink:
+    """A Motion JPEG file that gets its name when it is whole."""
+
+    def __init__(self, path, fps):
+        self.path, self.fps = path, fps
+        self.unfinished = path.with_name(f".unfinished-{path.name}")
+        self.writer = None
+
+    def write(self, picture):
+        if self.writer is None:
+            size = (picture.shape[1], picture.shape[0])
+            code = cv2.VideoWriter_fourcc(*"MJPG")
+            self.writer = cv2.VideoWriter(str(self.unfinished), code, self.fps, size)
+            if not self.writer.isOpened():
+                raise SystemExit(f"OpenCV cannot write {self.path}")
+        self.writer.write(picture)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failed, *_):
+        if self.writer is None:
+            return
+        self.writer.release()
+        if failed:
+            self.unfinished.unlink()
+        else:
+            self.unfinished.replace(self.path)
 
 
 def show_picture(picture):
@@ -246,21 +294,41 @@ def main():
     )
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    paths, root = [], source
     if source.is_dir():
-        paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGES)
-        if not paths:
-            raise SystemExit(f"{source} holds no images ({', '.join(sorted(IMAGES))})")
-    else:
-        paths = [source] if source.suffix.lower() in IMAGES else []
+        paths = list_images(source, out_dir)
+    elif source.suffix.lower() in IMAGES:
+        paths, root = [source], source.parent
     with atomic_write(out_dir / "landmarks.csv", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         if paths:
-            skipped = run_images(model, finder, paths, out_dir, writer, args.show)
-            done = len(paths) - skipped
+            done, skipped = run_images(
+                model, finder, paths, root, out_dir, writer, args.show
+            )
         else:
-            done, skipped = run_video(model, finder, args.input, out_dir, writer, args)
+            try:
+                done, skipped = run_video(
+                    model, finder, args.input, out_dir, writer, args
+                )
+            except ValueError as error:  # a box that does not fit
+                raise SystemExit(str(error)) from error
     print(f"{done} drawn, {skipped} skipped; see {out_dir}")
+    if not done:
+        raise SystemExit(1)
+
+
+def list_images(folder, out_dir):
+    """The images in a folder and its subfolders, the demo's own left out."""
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGES
+        and out_dir.resolve() not in path.resolve().parents
+    ]
+    if not paths:
+        raise SystemExit(f"{folder} holds no images ({', '.join(sorted(IMAGES))})")
+    return paths
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""A small detector with a GHCU, as files, and the tools that use it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+
+import semamb_mm.pose  # noqa: F401
+
+from .pose.conftest import tiny_config
+
+ROOT = Path(__file__).parent.parent
+
+
+def load_tool(name):
+    """A script of tools/ as a module."""
+    path = ROOT / "tools" / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_model(folder, **changes):
+    """Paths of a config and of an untrained checkpoint of it."""
+    init_default_scope("mmpose")
+    config = tiny_config(folder / "work", **changes)
+    dataset = config.val_dataloader.dataset
+    # Inference knows no landmarks to make targets of.
+    dataset.pipeline = [t for t in dataset.pipeline if t.type != "GenerateTarget"]
+    dataset.num_samples = 3
+    config = Config(dict(config, test_dataloader=config.val_dataloader))
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    # Untrained heatmaps are nearly flat: raise them, so that decoding finds peaks.
+    model.head.multi_final_layers[0].weight.data *= 100
+    config.dump(folder / "config.py")
+    torch.save(dict(state_dict=model.state_dict(), meta={}), folder / "model.pth")
+    return str(folder / "config.py"), str(folder / "model.pth")
+
+
+GHCU = dict(model=dict(head=dict(refiner=dict(type="GHCU", confidence_threshold=0.5))))
+
+
+@pytest.fixture(scope="session")
+def ghcu_model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model"), **GHCU)
