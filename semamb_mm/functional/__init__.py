@@ -10,6 +10,7 @@ from .alignment import (
 )
 from .consensus import consensus_targets
 from .pair_mining import caa_scores, osm_scores, weighted_contrastive_loss
+from .temporal import temporal_targets
 
 __all__ = [
     "caa_scores",
@@ -21,5 +22,6 @@ __all__ = [
     "osm_scores",
     "pearson_chi_square",
     "search_latent_targets",
+    "temporal_targets",
     "weighted_contrastive_loss",
 ]

@@ -1,0 +1,140 @@
+"""Targets that agree over time, from those of neighbouring frames.
+
+Ours, not the papers'. A landmark's real path through a video is smooth for a few
+frames: a parabola in time follows it. What a frame's target has to itself, a slip of
+its annotator or of the search, is not part of that path.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CHUNK = 8192  # rows at a time: the moments of all 300-VW would take gigabytes
+
+
+def temporal_targets(
+    targets: Tensor,
+    sequences: Tensor,
+    frames: Tensor,
+    *,
+    window: int = 5,
+    visible: Tensor | None = None,
+) -> Tensor:
+    """Local quadratic regression of each landmark's path, coordinate by coordinate.
+
+    With ``z_s`` a landmark's targets in frames ``s`` of one sequence, that of frame
+    ``t`` becomes ``a`` of ``min over a, b, c: sum_s w(s - t) (a + b (s - t) + c
+    (s - t)^2 - z_s)^2`` with Cleveland's (1979) weights ``w(d) = (1 - |d / (window +
+    1)|^3)^3``. Motion that is uniform or uniformly accelerated in the image passes
+    unchanged, so that the face need not be held still first. Frames that are missing
+    count nowhere; a landmark with fewer than four targets in its window, which a
+    parabola meets whatever they are, stays as it is.
+
+    Args:
+        targets: ``(N, K, 2)`` ``(x, y)``, in units of the image.
+        sequences: ``(N,)`` integers; frames of the same video have the same.
+        frames: ``(N,)`` integers, the frame's number within its video, in any order.
+        window: How many frames before and after count; 0 and 1 change nothing.
+        visible: ``(N, K)``; landmarks with 0 stay as they are and count nowhere.
+
+    Returns:
+        ``(N, K, 2)`` targets, of ``targets``'s dtype.
+
+    Raises:
+        ValueError: On shapes that disagree, a negative window, values that are not
+            finite at visible landmarks, or a frame that occurs twice.
+
+    Example:
+        >>> time = torch.arange(40)
+        >>> path = torch.stack((0.02 * time**2, 3.0 * time), -1)[:, None]
+        >>> shaky = path + torch.randn(40, 1, 2)
+        >>> calm = temporal_targets(shaky, torch.zeros(40).long(), time)
+        >>> bool((calm - path).norm() < (shaky - path).norm())
+        True
+    """
+    seen = _check(targets, sequences, frames, window, visible)
+    # Stable sorts, last key first: by sequence, then by frame.
+    order = torch.argsort(frames, stable=True)
+    order = order[torch.argsort(sequences[order], stable=True)]
+    sequences, frames = sequences[order].long(), frames[order].long()
+    again = (sequences[1:] == sequences[:-1]) & (frames[1:] == frames[:-1])
+    if again.any():
+        row = int(again.nonzero()[0])
+        first, second = sorted(order[row : row + 2].tolist())
+        raise ValueError(
+            f"samples {first} and {second} are both frame {int(frames[row])} of "
+            f"sequence {int(sequences[row])}; expected each frame once"
+        )
+    seen = seen[order]
+    path = torch.where(seen[..., None], targets[order], 0).double()
+    moves = torch.cat(
+        [
+            _moves(path, sequences, frames, seen, window, rows)
+            for rows in torch.arange(len(path), device=path.device).split(CHUNK)
+        ]
+    )
+    moved = torch.empty_like(moves)
+    moved[order] = moves
+    return (targets + moved.to(targets.dtype)).to(targets.dtype)
+
+
+def _moves(path, sequences, frames, seen, window: int, rows: Tensor) -> Tensor:
+    """Where the fitted paths pass, relative to the targets of ``rows``."""
+    here, shown = path[rows], seen[rows]
+    # sum of w d^i, i = 0..4, and of w d^i (z_s - z_t), i = 0..2
+    weights = here.new_zeros(5, *shown.shape)
+    values = here.new_zeros(3, *here.shape)
+    count = torch.zeros_like(shown, dtype=torch.long)
+    for step in range(-window, window + 1):
+        other = (rows + step).clamp(0, len(path) - 1)
+        apart = frames[other] - frames[rows]
+        near = (sequences[other] == sequences[rows]) & (other == rows + step)
+        near = near & (apart.abs() <= window)
+        used = near[:, None] & seen[other] & shown
+        distance = apart.double() / (window + 1)
+        weight = (1 - distance.abs().clamp(max=1) ** 3) ** 3
+        weight = used * weight[:, None]
+        difference = path[other] - here
+        for power in range(5):
+            term = weight * (distance**power)[:, None]
+            weights[power] += term
+            if power < 3:
+                values[power] += term[..., None] * difference
+        count += used
+    s0, s1, s2, s3, s4 = weights
+    # First row of the inverse of the normal equations' matrix, times their determinant.
+    cofactors = (s2 * s4 - s3 * s3, s2 * s3 - s1 * s4, s1 * s3 - s2 * s2)
+    determinant = sum(s * c for s, c in zip((s0, s1, s2), cofactors))
+    fitted = sum(v * c[..., None] for v, c in zip(values, cofactors))
+    enough = (count >= 4)[..., None]
+    return torch.where(
+        enough, fitted / torch.where(count >= 4, determinant, 1)[..., None], 0
+    )
+
+
+def _check(targets, sequences, frames, window, visible) -> Tensor:
+    """Which landmarks count, ``(N, K)`` bool."""
+    if targets.dim() != 3 or targets.shape[-1] != 2:
+        raise ValueError(f"targets must be (N, K, 2), got {tuple(targets.shape)}")
+    for name, numbers in (("sequences", sequences), ("frames", frames)):
+        if numbers.shape != targets.shape[:1] or numbers.is_floating_point():
+            raise ValueError(
+                f"{name} must be ({len(targets)},) integers, got "
+                f"{tuple(numbers.shape)} {numbers.dtype}"
+            )
+    if visible is not None and visible.shape != targets.shape[:2]:
+        raise ValueError(
+            f"visible must be {tuple(targets.shape[:2])}, got {tuple(visible.shape)}"
+        )
+    if not isinstance(window, int) or window < 0:
+        raise ValueError(f"window must be a number of frames >= 0, got {window!r}")
+    seen = targets.new_ones(targets.shape[:2]) > 0 if visible is None else visible > 0
+    wrong = (seen & ~torch.isfinite(targets).all(-1)).nonzero()
+    if len(wrong):
+        sample, landmark = wrong[0].tolist()
+        raise ValueError(
+            f"sample {sample}, landmark {landmark}: the target "
+            f"{targets[sample, landmark].tolist()} must be finite where visible"
+        )
+    return seen
