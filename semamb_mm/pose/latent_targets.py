@@ -22,6 +22,8 @@ class LatentTargetStore:
         keys: ``N`` unique sample keys.
         annotations: ``(N, K, 2)`` annotated ``(x, y)``, image pixels.
         visible: ``(N, K)``, 0 where a landmark is not annotated.
+        frames: For each sample its video and its number in it; None for a still
+            image, and without the argument for all. Not part of the state.
 
     Attributes:
         annotations (Tensor): ``(N, K, 2)`` float32.
@@ -34,13 +36,20 @@ class LatentTargetStore:
             at its last minimum, 0 before.
         counts (Tensor): ``(N,)`` int32, shared; how often a sample was
             searched.
+        sequences (Tensor): ``(N,)`` int64, the same for frames of one video; a still
+            image is a sequence of its own.
+        frame_numbers (Tensor): ``(N,)`` int64.
 
     Raises:
         ValueError: On duplicate keys or shapes that disagree.
     """
 
     def __init__(
-        self, keys: Sequence[str], annotations: Tensor, visible: Tensor
+        self,
+        keys: Sequence[str],
+        annotations: Tensor,
+        visible: Tensor,
+        frames: Sequence[tuple[str, int] | None] | None = None,
     ) -> None:
         self.keys = [str(key) for key in keys]
         self.index = {key: i for i, key in enumerate(self.keys)}
@@ -68,6 +77,11 @@ class LatentTargetStore:
         self.found = self.annotations.clone().share_memory_()
         self.energies = torch.zeros(annotations.shape[:2]).share_memory_()
         self.counts = torch.zeros(len(self.keys), dtype=torch.int32).share_memory_()
+        frames = [None] * len(self.keys) if frames is None else list(frames)
+        places = [(i, 0) if f is None else f for i, f in enumerate(frames)]
+        numbers = {video: i for i, (video, _) in enumerate(places)}
+        self.sequences = torch.tensor([numbers[video] for video, _ in places])
+        self.frame_numbers = torch.tensor([number for _, number in places])
         # What a sample's augmentation is seeded with: [seed, epoch or iteration].
         self._clock = torch.zeros(2, dtype=torch.int64).share_memory_()
 

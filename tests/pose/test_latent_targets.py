@@ -103,3 +103,13 @@ def test_sample_key_is_the_same_under_another_root():
 def test_sample_without_a_name_is_refused():
     with pytest.raises(KeyError, match="sample_key"):
         sample_key(dict(keypoints=1))
+
+
+def test_frames_of_a_video_are_one_sequence():
+    frames = [("b", 3), None, ("a", 7), ("b", 1), None]
+    keys = [str(i) for i in range(5)]
+    store = LatentTargetStore(keys, torch.zeros(5, 1, 2), torch.ones(5, 1), frames)
+    video, still, other, again, last = store.sequences.tolist()
+    assert video == again and len({video, still, other, last}) == 4
+    assert store.frame_numbers[[0, 2, 3]].tolist() == [3, 7, 1]
+    assert len(set(make_store().sequences.tolist())) == 4

@@ -12,7 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
-from semamb_mm.functional import consensus_targets
+from semamb_mm.functional import consensus_targets, temporal_targets
 
 from ..heads.semantic_alignment_head import ANCHORS, LatentSearch
 from ..landmark_groups import landmark_groups
@@ -60,10 +60,17 @@ class LatentTargetHook(Hook):
             search alone does not know how far to trust the annotation, and the
             data set does. Let the head's search find what the heatmap says
             then: a large ``sigma_prior``. Needs ``anchor='annotation'``.
+        temporal (dict, optional): In video, let the targets of neighbouring frames
+            agree, after consensus if there is one, by
+            :func:`semamb_mm.functional.temporal_targets`, which takes these options;
+            ``dict()`` for its defaults. Ours. Needs samples with ``sequence_id`` and
+            ``frame_number``, as :class:`Face300VWVideoDataset` gives; those without
+            are still images.
 
     Raises:
         ValueError: On an unknown ``anchor``, a ``freeze`` index that the
-            data set lacks, or a checkpoint whose targets are of other data.
+            data set lacks, ``temporal`` without neighbouring frames, or a
+            checkpoint whose targets are of other data.
         TypeError: If the model's head is not a SemanticAlignmentHead.
     """
 
@@ -78,6 +85,7 @@ class LatentTargetHook(Hook):
         momentum: float = 0.1,
         freeze: Sequence[int] = (),
         consensus: dict | None = None,
+        temporal: dict | None = None,
     ) -> None:
         if anchor not in ANCHORS:
             raise ValueError(f"anchor must be one of {ANCHORS}, got {anchor!r}")
@@ -99,6 +107,7 @@ class LatentTargetHook(Hook):
                 f"anchor='annotation' with it, not {anchor!r}"
             )
         self.consensus = consensus
+        self.temporal = temporal
         self.store: LatentTargetStore | None = None
         self._resumed_state: dict | None = None
         self._pending: list[LatentSearch] = []
@@ -135,8 +144,9 @@ class LatentTargetHook(Hook):
                 f"LatentTargetHook(freeze={list(self.freeze)}): {bad} are no landmark "
                 f"of this data set; its indices are 0 to {self.store.num_keypoints - 1}"
             )
-        if self.consensus is not None:
-            self._reach_consensus()  # a wrong option is an error now
+        self._combined(self.store.counts == 0)  # a wrong option is an error now
+        if self.temporal is not None:
+            self._check_neighbours(runner)
         seed = int(runner.seed or 0)
         if self._resumed_state is not None:
             self.store.load_state_dict(self._resumed_state)
@@ -235,26 +245,51 @@ class LatentTargetHook(Hook):
                 level=30,
             )
         store.update(everything.indices, positions, energies)
-        if self.consensus is not None:
-            self._reach_consensus()
+        if self.consensus is not None or self.temporal is not None:
+            rows = store.counts > 0
+            store.targets[rows] = self._combined(rows)
         self._log(runner, everything, searched)
 
-    def _reach_consensus(self) -> None:
-        """Targets of all samples searched so far, from all of them together."""
+    def _combined(self, rows) -> torch.Tensor:
+        """Targets of these samples, from what was found for all of them together."""
         store = self.store
-        rows = store.counts > 0 if store.counts.any() else store.counts == 0
         visible = store.visible[rows]
         visible[:, list(self.freeze)] = False
-        annotations = store.annotations[rows].double()
-        size = _face_size(annotations, store.visible[rows])[:, None, None]
-        targets = consensus_targets(
-            annotations / size,
-            store.found[rows].double() / size,
-            visible=visible,
-            **self.consensus,
+        targets = store.found[rows].double()
+        if self.consensus is not None:
+            annotations = store.annotations[rows].double()
+            size = _face_size(annotations, store.visible[rows])[:, None, None]
+            targets = size * consensus_targets(
+                annotations / size, targets / size, visible=visible, **self.consensus
+            )
+        if self.temporal is not None:
+            targets = temporal_targets(
+                targets,
+                store.sequences[rows],
+                store.frame_numbers[rows],
+                visible=visible,
+                **self.temporal,
+            )
+        return torch.where(visible[..., None], targets.float(), store.targets[rows])
+
+    def _check_neighbours(self, runner: Runner) -> None:
+        """Tell how many samples have enough frames beside them."""
+        store = self.store
+        # Numbers that no parabola meets change wherever anything can.
+        probe = torch.rand(len(store), 1, 2, generator=torch.Generator())
+        smooth = temporal_targets(
+            probe, store.sequences, store.frame_numbers, **self.temporal
         )
-        store.targets[rows] = torch.where(
-            visible[..., None], (targets * size).float(), store.targets[rows]
+        changed = int((smooth != probe).any(-1).sum())
+        if not changed:
+            raise ValueError(
+                f"LatentTargetHook(temporal={self.temporal}) changes nothing here: no "
+                "sample has three others with its 'sequence_id' whose 'frame_number's "
+                "are within the window. Face300VWVideoDataset gives both; with a "
+                "stride, the window must be that much larger"
+            )
+        runner.logger.info(
+            f"{changed} of {len(store)} samples have frames beside them to agree with."
         )
 
     def _log(self, runner: Runner, found: LatentSearch, searched) -> None:
@@ -301,7 +336,7 @@ def build_store(dataset) -> LatentTargetStore:
         ValueError: If landmark counts differ, an annotation is not finite,
             or two different samples share a key.
     """
-    keys, annotations, visible = [], [], []
+    keys, annotations, visible, frames = [], [], [], []
     for leaf, i in located_samples(dataset):
         info = _annotation(leaf, i)
         key = sample_key(info, leaf)
@@ -329,10 +364,12 @@ def build_store(dataset) -> LatentTargetStore:
         keys.append(key)
         annotations.append(keypoints[0])
         visible.append(shown)
+        frames.append(_frame(info))
     return LatentTargetStore(
         keys,
         torch.from_numpy(np.stack(annotations)),
         torch.from_numpy(np.stack(visible)),
+        frames,
     )
 
 
@@ -351,6 +388,15 @@ def _annotation(dataset, index: int) -> dict:
     if "dataset_name" not in info:
         info["dataset_name"] = dataset.metainfo.get("dataset_name", "")
     return info
+
+
+def _frame(info: dict) -> tuple[str, int] | None:
+    """A sample's video and number in it; None for a still image."""
+    if info.get("sequence_id") is None or info.get("frame_number") is None:
+        return None
+    # Data sets number their videos each for itself.
+    video = f"{info['dataset_name']}/{info['sequence_id']}"
+    return video, int(info["frame_number"])
 
 
 def _wrappers(dataset) -> Iterator:

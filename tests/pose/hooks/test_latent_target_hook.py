@@ -13,7 +13,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmpose.registry import DATASETS
 
-from semamb_mm.functional import consensus_targets
+from semamb_mm.functional import consensus_targets, temporal_targets
 from semamb_mm.pose.heads.semantic_alignment_head import LatentSearch
 from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook, build_store
 from semamb_mm.pose.latent_targets import LatentTargetStore
@@ -93,6 +93,7 @@ def test_annotation_anchor_bounds_the_whole_run(make_runner):
         (0, dict(anchor="previous")),
         (1, dict(anchor="annotation")),
         (1, dict(consensus=dict())),
+        (1, dict(consensus=dict(), temporal=dict(window=3))),
     ],
 )
 def test_resumed_training_equals_uninterrupted(
@@ -104,12 +105,14 @@ def test_resumed_training_equals_uninterrupted(
             num_workers=num_workers, persistent_workers=num_workers > 0
         ),
     )
+    if "temporal" in options:
+        changes["train_dataloader"]["dataset"] = video_faces()
     whole = make_runner(tmp_path / "whole", train_cfg=dict(max_epochs=4), **changes)
     whole.train()
     first = make_runner(tmp_path / "parts", train_cfg=dict(max_epochs=4), **changes)
     checkpoint = tmp_path / "whole" / "epoch_2.pth"
     state = torch.load(checkpoint, weights_only=True)
-    assert state["latent_targets"]["counts"].tolist() == [1] * 6
+    assert (state["latent_targets"]["counts"] == 1).all()
     first._load_from, first._resume = str(checkpoint), True
     first.train()
     assert first.epoch == 4
@@ -136,6 +139,71 @@ def test_consensus_makes_the_targets_of_what_was_found(make_runner):
         store.annotations / size, store.found / size, visible=visible, **consensus
     )
     torch.testing.assert_close(store.targets, (expected * size).float())
+
+
+def video_faces():
+    """Registers two videos of five frames each, and two still faces."""
+
+    @DATASETS.register_module(force=True)
+    class VideoOfFaces(DATASETS.get("SyntheticFaceDataset")):
+        def load_data_list(self):
+            data_list = super().load_data_list()
+            for i, info in enumerate(data_list[:10]):
+                info.update(sequence_id=f"v{i % 2}", frame_number=1 + i // 2)
+            return data_list
+
+    return dict(type="VideoOfFaces", num_samples=12)
+
+
+@pytest.mark.parametrize("consensus", [None, dict(curves=[list(range(17))])])
+def test_frames_of_a_video_agree(make_runner, consensus):
+    runner = make_runner(
+        custom_hooks=hooks(
+            start=1, freeze=[0], consensus=consensus, temporal=dict(window=3)
+        ),
+        train_dataloader=dict(dataset=video_faces()),
+        train_cfg=dict(max_epochs=3),
+    )
+    runner.train()
+    store = hook_of(runner).store
+    before = store.found.double()
+    visible = store.visible.clone()
+    visible[:, 0] = False
+    if consensus:
+        box = store.annotations.amax(1) - store.annotations.amin(1)
+        size = box.prod(-1).sqrt()[:, None, None].double()
+        before = size * consensus_targets(
+            store.annotations / size, before / size, visible=visible, **consensus
+        )
+    for video in (0, 1):
+        rows = torch.arange(video, 10, 2)
+        expected = temporal_targets(
+            before[rows],
+            torch.zeros(5, dtype=torch.long),
+            torch.arange(5),
+            window=3,
+            visible=visible[rows],
+        )
+        torch.testing.assert_close(
+            store.targets[rows, 1:], expected[:, 1:].float(), rtol=0, atol=1e-3
+        )
+        assert (expected - before[rows])[:, 1:].abs().max() > 0.1
+    torch.testing.assert_close(
+        store.targets[10:, 1:], before[10:, 1:].float(), rtol=0, atol=1e-3
+    )
+    assert torch.equal(store.targets[:, 0], store.annotations[:, 0])
+
+
+def test_before_the_search_annotations_of_a_video_stay(make_runner):
+    runner = make_runner(
+        custom_hooks=hooks(start=9, temporal=dict()),
+        train_dataloader=dict(dataset=video_faces()),
+    )
+    runner.train()
+    store = hook_of(runner).store
+    assert torch.equal(store.targets, store.annotations)
+    (log,) = Path(runner.work_dir).glob("*/*.log")
+    assert "10 of 12 samples have frames beside them" in log.read_text()
 
 
 def test_other_data_is_refused_on_resume_and_ignored_by_load_from(
@@ -302,6 +370,14 @@ def test_bad_set_ups_are_named(make_runner):
         make_runner(
             custom_hooks=hooks(start=0, consensus=dict(sliding=[[0, 1]]))
         ).train()
+    with pytest.raises(ValueError, match="sequence_id.*frame_number"):
+        make_runner(custom_hooks=hooks(start=0, temporal=dict())).train()
+    for window, message in ((1, "changes nothing"), (-1, "window must be")):
+        with pytest.raises(ValueError, match=message):
+            make_runner(
+                custom_hooks=hooks(start=0, temporal=dict(window=window)),
+                train_dataloader=dict(dataset=video_faces()),
+            ).train()
     with pytest.raises(ValueError, match="anchor"):
         LatentTargetHook(start=0, anchor="truth")
     with pytest.raises(ValueError, match="momentum"):
@@ -348,6 +424,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 import semamb_mm.pose
 from tests.pose.conftest import tiny_config
+from tests.pose.hooks.test_latent_target_hook import video_faces
 init_default_scope('mmpose')
 work_dir, batch_size, launcher, out = sys.argv[1:5]
 norm = dict(type='GN', num_groups=2)
@@ -359,10 +436,11 @@ runner = Runner.from_cfg(tiny_config(
     work_dir, model_wrapper_cfg=wrapper, launcher=launcher,
     env_cfg=dict(dist_cfg=dict(backend='gloo')),
     model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
-    custom_hooks=[dict(type='LatentTargetHook', start=1, consensus=dict())],
+    custom_hooks=[dict(
+        type='LatentTargetHook', start=1, consensus=dict(), temporal=dict(window=3))],
     train_cfg=dict(max_epochs=3),
     optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
-    train_dataloader=dict(batch_size=int(batch_size))))
+    train_dataloader=dict(batch_size=int(batch_size), dataset=video_faces())))
 runner.train()
 from mmengine.dist import get_rank
 store = next(h for h in runner.hooks if hasattr(h, 'store')).store
