@@ -87,6 +87,7 @@ setup(
     extras_require=dict(
         pose=["mmpose>=1.3.2", "mmcv>=2.1.0"],
         pretrain=["mmpretrain>=1.2.0", "mmcv>=2.1.0"],
+        onnx=["onnx", "onnxruntime"],
     ),
     cmdclass=dict(build_py=BuildWithMim, develop=DevelopWithMim),
     zip_safe=False,

@@ -7,7 +7,8 @@ refiner moved. The file is run in onnxruntime on crops of the config's test imag
 and compared with PyTorch before it gets its name; without onnxruntime, or without
 test images, give --no-check.
 
-Needs: pip install onnx onnxruntime
+Flip testing is left out, whatever the config says. Needs onnx and onnxruntime:
+pip install 'semamb_mm[onnx]'.
 """
 
 import argparse
