@@ -18,7 +18,7 @@ def temporal_targets(
     sequences: Tensor,
     frames: Tensor,
     *,
-    window: int = 5,
+    window: int = 4,
     visible: Tensor | None = None,
 ) -> Tensor:
     """Local quadratic regression of each landmark's path, coordinate by coordinate.
