@@ -40,7 +40,16 @@ def write_model(folder, **changes):
     # Inference knows no landmarks to make targets of.
     dataset.pipeline = [t for t in dataset.pipeline if t.type != "GenerateTarget"]
     dataset.num_samples = 3
-    config = Config(dict(config, test_dataloader=config.val_dataloader))
+    visualizer = dict(type="PoseLocalVisualizer", name="visualizer")
+    config = Config(
+        dict(
+            config,
+            test_dataloader=config.val_dataloader,
+            visualizer=visualizer,
+            data_mode="topdown",
+            dataset_type="PtsFaceDataset",
+        )
+    )
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     blur, final = model.head.multi_deconv_layers[0][1][0], model.head.multi_final_layers

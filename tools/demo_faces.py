@@ -121,7 +121,8 @@ def find(model, image, boxes):
     never = np.zeros_like(instances[0].keypoint_scores, dtype=bool)
     return (
         np.concatenate([i.keypoints for i in instances]),
-        np.concatenate([i.keypoint_scores for i in instances]),
+        # Negative where corrected.
+        np.abs(np.concatenate([i.keypoint_scores for i in instances])),
         np.concatenate([i.get("keypoints_corrected", never) for i in instances]),
     )
 

@@ -2,6 +2,10 @@ _base_ = 'mmpose::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['semamb_mm.pose'], allow_failed_imports=False)
 
+# Read by MMPose's inferencers alone; for this type of data they take the whole
+# image as the face, unless det_model says otherwise.
+data_mode = 'topdown'
+dataset_type = 'PtsFaceDataset'
 randomness = dict(seed=0)
 env_cfg = dict(mp_cfg=dict(opencv_num_threads=1))
 default_hooks = dict(

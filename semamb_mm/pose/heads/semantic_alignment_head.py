@@ -77,9 +77,10 @@ class SemanticAlignmentHead(CPMHead):
             stage's heatmaps, such as ``dict(type='GHCU')``; ``num_keypoints`` and
             ``heatmap_size`` default to the head's. It learns beside the detector,
             or alone under :class:`FrozenDetectorEstimator`. Predictions are then
-            what its ``combine`` makes of both, and ``pred_instances`` says in
-            ``keypoints_corrected`` ``(1, K)`` which were corrected, beside
-            ``keypoint_scores``, the heatmaps' own confidence.
+            what its ``combine`` makes of both. ``keypoint_scores`` are the
+            heatmaps' confidence, negative where a landmark was corrected, which
+            is all that MMPose's inferencers pass on; ``keypoints_corrected``
+            ``(1, K)`` of ``pred_instances`` says the same.
         **kwargs: The rest of CPMHead's arguments.
 
     Raises:
@@ -241,9 +242,13 @@ class SemanticAlignmentHead(CPMHead):
         )
         refined = self.refiner(batch_outputs) * scale
         positions, corrected = self.refiner.combine(positions, confidence, refined)
-        for prediction, found, which in zip(predictions, positions, corrected):
-            prediction.keypoints = to_numpy(found[None])
-            prediction.keypoints_corrected = to_numpy(which[None])
+        # A corrected landmark whose heatmap is empty must have a sign, too.
+        signed = -confidence.abs().clamp_min(1e-6)
+        scores = torch.where(corrected, signed, confidence)
+        for index, prediction in enumerate(predictions):
+            prediction.keypoints = to_numpy(positions[index, None])
+            prediction.keypoint_scores = to_numpy(scores[index, None])
+            prediction.keypoints_corrected = to_numpy(corrected[index, None])
         return predictions
 
     def _refiner_targets(self, data_samples: OptSampleList) -> tuple[Tensor, Tensor]:

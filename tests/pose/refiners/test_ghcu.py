@@ -161,7 +161,10 @@ def test_the_heads_threshold_mode_replaces_the_unsure_landmarks_alone():
     after = refined.predict(features(), samples)[0]
     unsure = before.keypoint_scores < level
     assert np.array_equal(after.keypoints_corrected, unsure) and unsure.any()
-    assert np.array_equal(after.keypoint_scores, before.keypoint_scores)
+    confidence = before.keypoint_scores
+    signed = np.where(unsure, -np.abs(confidence), confidence)
+    assert np.allclose(after.keypoint_scores, signed, atol=2e-6)
+    assert np.array_equal(after.keypoint_scores < 0, after.keypoints_corrected)
     same = (after.keypoints == before.keypoints).all(-1)
     assert np.array_equal(same, ~unsure)
 
