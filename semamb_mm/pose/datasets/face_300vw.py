@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
@@ -19,6 +22,7 @@ from mmpose.registry import DATASETS
 from PIL import Image
 
 from ...fileio import atomic_write
+from .pts_face_dataset import BadImageError, _read_fully
 from .pts_io import PtsError, read_pts
 from .video_frames import VideoError, VideoFacts, VideoPool, scan_video
 
@@ -44,9 +48,19 @@ SPLITS = {
     "test": sum((CATEGORIES[name] for name in TEST_CATEGORIES), ()),
 }
 CATEGORY_OF = {video: name for name, ids in CATEGORIES.items() for video in ids}
+# What MMPose's data sets add to each sample.
+METAINFO_KEYS = (
+    "dataset_name",
+    "upper_body_ids",
+    "lower_body_ids",
+    "flip_pairs",
+    "dataset_keypoint_weights",
+    "flip_indices",
+    "skeleton_links",
+)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 # Part of an index's fingerprint: raised when what it holds changes.
-INDEX_VERSION = 1
+INDEX_VERSION = 3
 
 
 @cache
@@ -74,12 +88,45 @@ class _Video:
     Attributes:
         numbers: ``(N,)`` int32 numbers of its ``.pts`` files, ascending.
         keypoints: ``(N, 68, 2)`` float32, pixels.
+        stamps: ``(N, 2)`` int64, size and time of change of the ``.pts`` files.
+        names: ``(N,)`` str, files of the extracted frames; None for videos.
         facts: of the video file; None for extracted frames.
+        notes: what the user is warned of.
     """
 
     numbers: np.ndarray
     keypoints: np.ndarray
+    stamps: np.ndarray
+    names: np.ndarray | None
     facts: VideoFacts | None
+    notes: list[str]
+
+
+def _pts_path(folder: str | os.PathLike, number: int) -> str:
+    return os.path.join(folder, "annot", f"{number:06d}.pts")
+
+
+def _file_stamp(path: str) -> tuple[int, int]:
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _shown(numbers: set[int]) -> str:
+    """A few of some frames' numbers."""
+    first = ", ".join(f"{number:06d}" for number in sorted(numbers)[:5])
+    return f"({first}{', ...' if len(numbers) > 5 else ''})"
+
+
+def _unpaired(annotated: set[int], frames: set[int], where: str) -> list[str]:
+    """Says which frames lack an annotation, and the reverse."""
+    return [
+        f"{len(numbers)} {text} {_shown(numbers)}"
+        for numbers, text in (
+            (frames - annotated, "frames without a .pts file in annot/"),
+            (annotated - frames, f".pts files without a frame in {where}"),
+        )
+        if numbers
+    ]
 
 
 class _Frames(Sequence):
@@ -116,6 +163,7 @@ class _Face300VW(BaseCocoStyleDataset):
         boxes: str | None = None,
         origin: int = 0,
         on_mismatch: str = "error",
+        on_bad_image: str = "error",
         cache_dir: str | None = None,
         metainfo: dict | None = None,
         indices: int | Sequence[int] | None = None,
@@ -128,12 +176,16 @@ class _Face300VW(BaseCocoStyleDataset):
             raise ValueError(f"split is {split!r}; expected one of {sorted(SPLITS)}")
         if stride < 1:
             raise ValueError(f"stride is {stride}; expected 1 or more")
-        if on_mismatch not in ("error", "skip"):
-            raise ValueError(
-                f"on_mismatch is {on_mismatch!r}; expected 'error' or 'skip'"
-            )
+        for name, policy in (
+            ("on_mismatch", on_mismatch),
+            ("on_bad_image", on_bad_image),
+        ):
+            if policy not in ("error", "skip"):
+                raise ValueError(f"{name} is {policy!r}; expected 'error' or 'skip'")
         self.split = split
         self.ids = tuple(SPLITS[split] if ids is None else map(str, ids))
+        if len(set(self.ids)) < len(self.ids):
+            raise ValueError(f"ids names a video twice: {list(self.ids)}")
         self.stride = stride
         self.leave_out_broken = (
             split != "train" if leave_out_broken is None else leave_out_broken
@@ -141,6 +193,8 @@ class _Face300VW(BaseCocoStyleDataset):
         self.boxes_file = boxes
         self.origin = origin
         self.on_mismatch = on_mismatch
+        self.on_bad_image = on_bad_image
+        self._bad: set[tuple[int, int]] = set()  # video's position, row
         self.cache_dir = cache_dir
         super().__init__(
             ann_file="",
@@ -170,24 +224,61 @@ class _Face300VW(BaseCocoStyleDataset):
                 f"{', ...' if len(missing) > 10 else ''}. Expected a folder for each; "
                 "ids=[...] takes fewer"
             )
-        stale = [video for video in self.ids if self._cached(video) is None]
+        videos = {video: self._cached(video) for video in self.ids}
+        stale = [video for video in self.ids if videos[video] is None]
         if stale:
             print_log(
                 f"{type(self).__name__}: indexing {len(stale)} videos of {root}, once",
                 logger="current",
             )
             for video in track_iter_progress(stale):
-                self._build(video)
-        self._videos = [self._cached(video) for video in self.ids]
-        self._boxes = self._load_boxes()
+                videos[video] = self._build(video)
+        self._videos = [videos[video] for video in self.ids]
+        for note in sum((index.notes for index in self._videos), []):
+            self._warn(note)
         places = []
-        for position, (video, index) in enumerate(zip(self.ids, self._videos)):
+        for position, (video, index) in enumerate(videos.items()):
             rows = np.arange(len(index.numbers))
             if self.leave_out_broken and video in broken_frames():
                 rows = rows[~np.isin(index.numbers, list(broken_frames()[video]))]
             rows = rows[(index.numbers[rows] - 1) % self.stride == 0]
             places.append(np.stack([np.full(len(rows), position), rows], 1))
-        return _Frames(self._describe, np.concatenate(places))
+        places = np.concatenate(places)
+        self._boxes = None if self.boxes_file is None else self._load_boxes(places)
+        return _Frames(self._describe, places)
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict:
+        """The annotation of a frame, with what MMPose's transforms need."""
+        # Made anew each time, so that there is nothing to copy.
+        info = self.data_list[idx]
+        info["sample_idx"] = idx if idx >= 0 else len(self) + idx
+        info.update({key: self._metainfo[key] for key in METAINFO_KEYS})
+        return info
+
+    @force_full_init
+    def prepare_data(self, idx: int) -> Any:
+        """Runs the pipeline, or gives None for a bad image that is to be skipped."""
+        place = tuple(self.data_list.places[idx].tolist())
+        if place in self._bad:
+            return None
+        try:
+            self._check_image(*place)
+            return super().prepare_data(idx)
+        except (BadImageError, VideoError) as error:
+            if self.test_mode:
+                raise
+            if self.on_bad_image == "error":
+                raise type(error)(
+                    f"{error}. Mend the file, or have such images replaced in "
+                    "training with on_bad_image='skip'"
+                ) from error
+            self._bad.add(place)
+            self._warn(f"bad image skipped ({len(self._bad)} so far): {error}")
+            return None
+
+    def _check_image(self, position: int, row: int) -> None:
+        """Raises BadImageError if an image file cannot be read in full."""
 
     def filter_data(self) -> _Frames:
         return self.data_list
@@ -215,18 +306,19 @@ class _Face300VW(BaseCocoStyleDataset):
         return home / "semamb_mm" / place / name
 
     def _fingerprint(self, video: str) -> str:
-        """Changes with any file that the index was built from."""
-        folder = Path(self.data_root) / video
-        digest = hashlib.sha256(f"{INDEX_VERSION} {self.origin}".encode())
-        for path in self._sources(folder):
-            entries = [(path.name, path.stat())] if path.is_file() else []
-            if path.is_dir():
-                with os.scandir(path) as found:
-                    entries = sorted((e.name, e.stat()) for e in found)
-            for name, stat in entries:
-                line = f"{name} {stat.st_size} {stat.st_mtime_ns}\n"
-                digest.update(line.encode())
-        return digest.hexdigest()
+        """Changes with the video, and when files come, go or are replaced.
+
+        A ``.pts`` file that is written to in place changes no folder: each is looked
+        at when it is used, see :meth:`_keypoints`. To do that here would take more
+        than a second for 300-VW's 218,000, and minutes over a network.
+        """
+        parts = [INDEX_VERSION, self.origin, self.on_mismatch]
+        for path in self._sources(Path(self.data_root) / video):
+            if path.is_file():
+                parts += [path.stat().st_size, path.stat().st_mtime_ns]
+            elif path.is_dir():
+                parts += [len(os.listdir(path)), path.stat().st_mtime_ns]
+        return " ".join(map(str, parts))
 
     def _cached(self, video: str) -> _Video | None:
         path = self._cache_file(video)
@@ -235,31 +327,63 @@ class _Face300VW(BaseCocoStyleDataset):
                 if str(stored["fingerprint"]) != self._fingerprint(video):
                     return None
                 facts = json.loads(str(stored["facts"]))
+                names = stored["names"]
                 return _Video(
                     stored["numbers"],
                     stored["keypoints"],
-                    facts and VideoFacts(**facts),
+                    stored["stamps"],
+                    names if names.size else None,
+                    facts and VideoFacts(**facts, keys=stored["keys"]),
+                    json.loads(str(stored["notes"])),
                 )
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile):
             return None  # absent or not ours: built anew
 
-    def _build(self, video: str) -> None:
+    def _build(self, video: str) -> _Video:
         fingerprint = self._fingerprint(video)
         folder = Path(self.data_root) / video
-        found, facts, where = self._images(folder)
-        numbers = self._paired(video, self._annotated(folder), found, where)
+        annotated = self._annotated(folder)
+        usable, names, facts, notes = self._images(video, set(annotated))
+        numbers = [number for number in annotated if number in usable]
         keypoints = np.empty((len(numbers), NUM_LANDMARKS, 2), np.float32)
+        stamps = np.empty((len(numbers), 2), np.int64)
         for row, number in enumerate(numbers):
-            path = folder / "annot" / f"{number:06d}.pts"
+            path = _pts_path(folder, number)
+            stamps[row] = _file_stamp(path)
             keypoints[row] = read_pts(path, NUM_LANDMARKS, self.origin)
-        with atomic_write(self._cache_file(video), "wb") as file:
-            np.savez(
-                file,
-                fingerprint=fingerprint,
-                numbers=np.array(numbers, np.int32),
-                keypoints=keypoints,
-                facts=json.dumps(facts and asdict(facts)),
-            )
+        index = _Video(
+            np.array(numbers, np.int32),
+            keypoints,
+            stamps,
+            names and np.array([names[number] for number in numbers]),
+            facts,
+            notes,
+        )
+        self._store(video, index, fingerprint)
+        return index
+
+    def _store(self, video: str, index: _Video, fingerprint: str) -> None:
+        facts = {} if index.facts is None else asdict(index.facts)
+        keys = facts.pop("keys", ())
+        path = self._cache_file(video)
+        try:
+            with atomic_write(path, "wb") as file:
+                np.savez(
+                    file,
+                    fingerprint=fingerprint,
+                    numbers=index.numbers,
+                    keypoints=index.keypoints,
+                    stamps=index.stamps,
+                    names=() if index.names is None else index.names,
+                    facts=json.dumps(facts or None),
+                    keys=keys,
+                    notes=json.dumps(index.notes),
+                )
+        except OSError as error:
+            raise OSError(
+                f"{path}: the index cannot be written ({error}); name a folder that "
+                "can be with cache_dir"
+            ) from error
 
     def _annotated(self, folder: Path) -> list[int]:
         """Numbers of a video's ``.pts`` files, ascending."""
@@ -267,45 +391,62 @@ class _Face300VW(BaseCocoStyleDataset):
         if not annot.is_dir():
             raise PtsError(f"{folder}: no folder annot/ with .pts files")
         numbers = []
-        for path in annot.iterdir():
-            if path.suffix == ".pts" and not path.name.startswith("."):
-                if not path.stem.isdigit() or len(path.stem) != 6 or not int(path.stem):
+        for name in os.listdir(annot):
+            stem, suffix = os.path.splitext(name)
+            if suffix == ".pts" and not name.startswith("."):
+                if not stem.isdigit() or len(stem) != 6 or not int(stem):
                     raise PtsError(
-                        f"{path}: expected names like 000001.pts, numbered from 1"
+                        f"{annot / name}: expected names like 000001.pts, numbered "
+                        "from 1"
                     )
-                numbers.append(int(path.stem))
+                numbers.append(int(stem))
         if not numbers:
             raise PtsError(f"{annot} is empty; expected 000001.pts, 000002.pts, ...")
         return sorted(numbers)
 
-    def _paired(
-        self, video: str, annotated: list[int], found: set[int], where: str
-    ) -> list[int]:
-        """Numbers with both an annotation and a frame; says what lacks either."""
-        complaints = []
-        for numbers, text in (
-            (found - set(annotated), "frames without a .pts file in annot/"),
-            (set(annotated) - found, f".pts files without a frame in {where}"),
-        ):
-            if numbers:
-                shown = ", ".join(f"{n:06d}" for n in sorted(numbers)[:5])
-                more = ", ..." if len(numbers) > 5 else ""
-                complaints.append(f"{len(numbers)} {text} ({shown}{more})")
-        both = sorted(found & set(annotated))
-        if complaints:
-            text = (
-                f"video {video}: {' and '.join(complaints)}; {len(found)} frames, "
-                f"{len(annotated)} .pts files, expected one for each, numbered from 1"
-            )
-            if self.on_mismatch == "error" or not both:
-                raise PtsError(f"{text}. on_mismatch='skip' leaves them out")
-            self._warn(f"{text}; {len(both)} are used")
-        return both
+    def _images(
+        self, video: str, annotated: set[int]
+    ) -> tuple[set[int], dict[int, str] | None, VideoFacts | None, list[str]]:
+        """Frames that may be used: numbers, files, facts of the video, and notes.
 
-    def _load_boxes(self) -> dict | None:
-        if self.boxes_file is None:
-            return None
-        return json.loads(Path(self.boxes_file).read_text(encoding="utf-8"))
+        Raises where they do not match the annotations, or notes it.
+        """
+        raise NotImplementedError
+
+    def _note(
+        self, video: str, complaints: list[str], usable: set[int], error: type
+    ) -> str:
+        """Raise what is wrong, or say how many frames are used all the same."""
+        text = f"video {video}: {' and '.join(complaints)}"
+        if not usable:
+            raise error(f"{text}. No frame can be used; mend the video's folder")
+        if self.on_mismatch == "error":
+            raise error(
+                f"{text}. Expected one .pts file for each frame, numbered from 1; "
+                f"on_mismatch='skip' takes the {len(usable)} frames that are beyond "
+                "doubt"
+            )
+        return f"{text}; {len(usable)} frames are used"
+
+    def _load_boxes(self, places: np.ndarray) -> list[np.ndarray]:
+        """For each video, ``(N, 4)`` float32 detected boxes; all places have one."""
+        path = self.boxes_file
+        stored = json.loads(Path(path).read_text(encoding="utf-8"))
+        boxes = [
+            np.full((len(index.numbers), 4), np.nan, np.float32)
+            for index in self._videos
+        ]
+        for position, row in places.tolist():
+            video = self.ids[position]
+            number = str(self._videos[position].numbers[row])
+            try:
+                boxes[position][row] = np.reshape(stored[video][number], 4)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{path}: no box [x1, y1, x2, y2] for frame {number} of "
+                    f"video {video}; expected a json file {{video: {{frame: box}}}}"
+                ) from error
+        return boxes
 
     def _warn(self, message: str) -> None:
         print_log(
@@ -314,21 +455,24 @@ class _Face300VW(BaseCocoStyleDataset):
 
     # one sample
 
+    def _keypoints(self, position: int, row: int) -> np.ndarray:
+        """``(68, 2)`` landmarks; read anew if the file is not the indexed one."""
+        stored = self._videos[position]
+        folder = os.path.join(self.data_root, self.ids[position])
+        path = _pts_path(folder, int(stored.numbers[row]))
+        if _file_stamp(path) != tuple(stored.stamps[row].tolist()):
+            return read_pts(path, NUM_LANDMARKS, self.origin)
+        return stored.keypoints[row].copy()
+
     def _describe(self, position: int, row: int, index: int) -> dict:
-        video, stored = self.ids[position], self._videos[position]
-        number = int(stored.numbers[row])
-        keypoints = stored.keypoints[row].copy()
-        low, high = keypoints.min(0), keypoints.max(0)
-        box = np.concatenate([low, high])
-        if self._boxes is not None:
-            try:
-                box = np.array(self._boxes[video][str(number)], np.float32).reshape(4)
-            except (KeyError, ValueError) as error:
-                raise ValueError(
-                    f"{self.boxes_file}: no box [x1, y1, x2, y2] for frame {number} of "
-                    f"video {video}; expected a json file {{video: {{frame: box}}}}"
-                ) from error
-        path, size = self._frame_path(position, number)
+        video = self.ids[position]
+        number = int(self._videos[position].numbers[row])
+        keypoints = self._keypoints(position, row)
+        if self._boxes is None:
+            box = np.concatenate([keypoints.min(0), keypoints.max(0)])
+        else:
+            box = self._boxes[position][row].copy()
+        path, size = self._frame_path(position, row)
         visible = ((keypoints > -0.5) & (keypoints < np.array(size) - 0.5)).all(1)
         return dict(
             id=index,
@@ -340,7 +484,7 @@ class _Face300VW(BaseCocoStyleDataset):
             category=CATEGORY_OF.get(video, ""),
             category_id=1,
             iscrowd=0,
-            bbox=box[None].astype(np.float32),
+            bbox=box[None],
             bbox_score=np.ones(1, np.float32),
             num_keypoints=int(visible.sum()),
             keypoints=keypoints[None],
@@ -350,11 +494,7 @@ class _Face300VW(BaseCocoStyleDataset):
     def _sources(self, folder: Path) -> list[Path]:
         raise NotImplementedError
 
-    def _images(self, folder: Path) -> tuple[set[int], VideoFacts | None, str]:
-        """Frame numbers there are, the video's facts and what holds them."""
-        raise NotImplementedError
-
-    def _frame_path(self, position: int, number: int) -> tuple[str, Sequence]:
+    def _frame_path(self, position: int, row: int) -> tuple[str, Sequence]:
         """A frame's ``img_path`` and its (width, height)."""
         raise NotImplementedError
 
@@ -368,7 +508,9 @@ class Face300VWVideoDataset(_Face300VW):
     use decodes each video once, to count its frames and to try whether seeking is
     exact, and reads all ``.pts`` files; the index is kept in
     ``<data_root>/.semamb_mm_index`` (or the user's cache folder, where that cannot be
-    written) until a file changes.
+    written). A video is indexed anew when it changes or ``.pts`` files come, go or are
+    replaced; one that is edited in place is read anew whenever it is used. Videos need
+    PyAV, ``pip install av``.
 
     Besides MMPose's fields each sample has ``sequence_id`` (the video's id),
     ``frame_number`` (from 1), ``category`` (``'train'``, ``'category1'``, ...) and
@@ -382,7 +524,8 @@ class Face300VWVideoDataset(_Face300VW):
         data_root (str): Folder of the videos' folders.
         split (str): ``'train'`` (50 videos), ``'category1'``, ``'category2'``,
             ``'category3'`` (31, 19, 14) or ``'test'`` (all 64).
-        ids (Sequence[str], optional): Other videos than the split's.
+        ids (Sequence[str], optional): Other videos than the split's; ``split`` then
+            only says whether broken frames are left out.
         stride (int): Take frames 1, 1 + stride, ... Defaults to 1.
         leave_out_broken (bool, optional): Leave out the frames of the published
             list. Defaults to True for the test splits.
@@ -391,8 +534,13 @@ class Face300VWVideoDataset(_Face300VW):
         origin (int): Coordinate of the first pixel's centre in the ``.pts`` files,
             see :mod:`~semamb_mm.pose.datasets.pts_io`. Defaults to 0.
         on_mismatch (str): What to do where frames lack a ``.pts`` file or the
-            reverse, or the video is shorter than its header says: ``'error'``, or
-            ``'skip'``: leave them out with a warning. Defaults to ``'error'``.
+            reverse, or the video is cut short or damaged: ``'error'``, or ``'skip'``:
+            take the frames whose number is beyond doubt, with a warning a video. Those
+            are all that have an annotation, or, if the video lost frames, those before
+            the first loss. Defaults to ``'error'``.
+        on_bad_image (str): ``'error'``, or ``'skip'``: a frame that cannot be read any
+            more in training is replaced by another sample, with one warning each. With
+            ``test_mode`` it is an error always. Defaults to ``'error'``.
         max_open (int): Open videos a process. Defaults to 4.
         cache_dir (str, optional): Folder for the index.
         metainfo, indices, pipeline, test_mode, lazy_init, max_refetch: as in
@@ -406,12 +554,10 @@ class Face300VWVideoDataset(_Face300VW):
     def get_data_info(self, idx: int) -> dict:
         """The annotation of a frame, with the frame as ``img``."""
         info = super().get_data_info(idx)
-        position = self.ids.index(info["sequence_id"])
-        info["img"] = self._pool.read(
-            str(self._video_file(info["sequence_id"])),
-            info["frame_number"] - 1,
-            self._videos[position].facts,
-        )
+        video = info["sequence_id"]
+        facts = self._videos[self.ids.index(video)].facts
+        path = str(self._video_file(video))
+        info["img"] = self._pool.read(path, info["frame_number"] - 1, facts)
         return info
 
     def _video_file(self, video: str) -> Path:
@@ -420,34 +566,54 @@ class Face300VWVideoDataset(_Face300VW):
     def _sources(self, folder: Path) -> list[Path]:
         return [folder / "vid.avi", folder / "annot"]
 
-    def _images(self, folder: Path) -> tuple[set[int], VideoFacts, str]:
-        path = folder / "vid.avi"
+    def _images(
+        self, video: str, annotated: set[int]
+    ) -> tuple[set[int], None, VideoFacts, list[str]]:
+        path = self._video_file(video)
         facts = scan_video(path)
-        if facts.promised > facts.num_frames:
-            text = (
-                f"{path}: the header promises {facts.promised} frames, but only "
-                f"{facts.num_frames} can be decoded; it may be cut short"
-            )
-            if self.on_mismatch == "error":
-                raise VideoError(f"{text}. on_mismatch='skip' takes what there is")
-            self._warn(text)
+        usable, notes = self._paired(video, annotated, facts)
         if facts.variable_rate:
-            self._warn(
+            notes.append(
                 f"{path}: the frame rate varies; frames are numbered in the order of "
                 "decoding, not by time"
             )
-        if not facts.seekable:
-            self._warn(
-                f"{path}: seeking does not meet the right frame, so that frames are "
+        if facts.num_frames > 1 and not facts.seekable:
+            notes.append(
+                f"{path}: reading cannot begin in the middle, so that frames are "
                 "reached by decoding from the start; shuffled reading will be slow. "
                 "Extract the frames and use Face300VWFrameDataset"
             )
-        return set(range(1, facts.num_frames + 1)), facts, "vid.avi"
+        return usable, None, facts, notes
 
-    def _frame_path(self, position: int, number: int) -> tuple[str, Sequence]:
-        facts = self._videos[position].facts
-        path = f"{self._video_file(self.ids[position])}#{number:06d}"
-        return path, (facts.width, facts.height)
+    def _paired(
+        self, video: str, annotated: set[int], facts: VideoFacts
+    ) -> tuple[set[int], list[str]]:
+        """Frames that may be used, and a note where something is missing."""
+        frames = set(range(1, facts.num_frames + 1))
+        lost = ""
+        if facts.promised > facts.num_frames:
+            lost = (
+                f"vid.avi promises {facts.promised} frames, but only "
+                f"{facts.num_frames} can be decoded: it may be cut short, damaged or "
+                f"have gaps; frames are certain up to {facts.certain:06d}"
+            )
+        if annotated == frames and not facts.damaged:
+            # Nothing can be shifted, whatever else the header promises.
+            return frames, [f"video {video}: {lost}"] if lost else []
+        usable = annotated & {number + 1 for number in facts.sound}
+        complaints = [lost] if lost else []
+        if facts.damaged:
+            damaged = {number + 1 for number in facts.damaged}
+            complaints.append(f"{len(damaged)} damaged frames {_shown(damaged)}")
+        error = VideoError if complaints else PtsError
+        complaints += _unpaired(annotated, frames, "vid.avi")
+        return usable, [self._note(video, complaints, usable, error)]
+
+    def _frame_path(self, position: int, row: int) -> tuple[str, Sequence]:
+        stored = self._videos[position]
+        path = self._video_file(self.ids[position])
+        facts = stored.facts
+        return f"{path}#{stored.numbers[row]:06d}", (facts.width, facts.height)
 
 
 @DATASETS.register_module()
@@ -455,44 +621,57 @@ class Face300VWFrameDataset(_Face300VW):
     """300-VW's extracted frames: ``<id>/imgs/000001.jpg``, ``<id>/annot/000001.pts``.
 
     The layout of ``tools/dataset_converters/extract_300vw.py`` and of MMPose's own
-    converter. Frames may be a part of the video's: only those that have been
-    extracted are used. Arguments and samples are those of
+    converter. Where only a part of the frames has been extracted,
+    ``on_mismatch='skip'`` takes those. Arguments and samples are those of
     :class:`Face300VWVideoDataset`, without ``max_open``; images may be .jpg, .png or
     .bmp, all of a video of one size.
     """
 
+    def __init__(self, data_root: str, *args, **kwargs) -> None:
+        self._sizes: dict[int, tuple[int, int]] = {}  # by the video's position
+        self._whole: set[tuple[int, int]] = set()  # images read once in full
+        super().__init__(data_root, *args, **kwargs)
+
     def _sources(self, folder: Path) -> list[Path]:
         return [folder / "imgs", folder / "annot"]
 
-    def _images(self, folder: Path) -> tuple[set[int], None, str]:
-        imgs = folder / "imgs"
+    def _images(
+        self, video: str, annotated: set[int]
+    ) -> tuple[set[int], dict[int, str], None, list[str]]:
+        imgs = Path(self.data_root) / video / "imgs"
         if not imgs.is_dir():
-            raise FileNotFoundError(f"{folder}: no folder imgs/ with extracted frames")
-        names = self._frames_in(folder)
+            raise FileNotFoundError(
+                f"{imgs.parent}: no folder imgs/ with extracted frames"
+            )
+        names = {}
+        for name in sorted(os.listdir(imgs)):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in IMAGE_SUFFIXES and stem.isdigit():
+                names[int(stem)] = name
         if not names:
             raise FileNotFoundError(
                 f"{imgs} is empty; expected 000001.jpg, 000002.jpg, ..."
             )
-        return set(names), None, "imgs/"
+        usable = annotated & set(names)
+        complaints = _unpaired(annotated, set(names), "imgs/")
+        if not complaints:
+            return usable, names, None, []
+        return usable, names, None, [self._note(video, complaints, usable, PtsError)]
 
-    def load_data_list(self) -> _Frames:
-        frames = super().load_data_list()
-        self._names = [self._frames_in(Path(self.data_root) / v) for v in self.ids]
-        self._sizes: dict[int, tuple[int, int]] = {}
-        return frames
-
-    @staticmethod
-    def _frames_in(folder: Path) -> dict[int, str]:
-        return {
-            int(path.stem): path.name
-            for path in (folder / "imgs").iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.stem.isdigit()
-        }
-
-    def _frame_path(self, position: int, number: int) -> tuple[str, Sequence]:
-        folder = Path(self.data_root) / self.ids[position] / "imgs"
-        path = folder / self._names[position][number]
+    def _frame_path(self, position: int, row: int) -> tuple[str, Sequence]:
+        imgs = os.path.join(self.data_root, self.ids[position], "imgs")
+        path = os.path.join(imgs, str(self._videos[position].names[row]))
         if position not in self._sizes:
-            with Image.open(path) as image:
-                self._sizes[position] = image.size
-        return str(path), self._sizes[position]
+            try:
+                with Image.open(path) as image:
+                    self._sizes[position] = image.size
+            except (OSError, SyntaxError) as error:
+                raise BadImageError(
+                    f"{path}: not a readable image ({error})"
+                ) from error
+        return path, self._sizes[position]
+
+    def _check_image(self, position: int, row: int) -> None:
+        if (position, row) not in self._whole:
+            _read_fully(self._frame_path(position, row)[0])
+            self._whole.add((position, row))

@@ -1,9 +1,9 @@
-"""Frames of a video by number, exactly, with OpenCV.
+"""Frames of a video by number, exactly, with PyAV.
 
-OpenCV's seek was the only one of three libraries that met the right frame in every
-file of ``benchmarks/video_reading.py`` (decord missed most frames of MPEG-4 and H.264
-files with B-frames; PyAV gives such AVI files no usable time stamps). It is checked
-nevertheless, for each video, when the index is built: :func:`scan_video`.
+A frame is reached from the key frame before it, counting: time stamps are not relied
+on, as those of AVI files with B-frames are wrong (``benchmarks/video_reading.py``).
+:func:`scan_video` finds out once, by decoding, which packet holds which key frame, and
+tries whether beginning there gives the same pictures.
 """
 
 from __future__ import annotations
@@ -11,13 +11,20 @@ from __future__ import annotations
 import os
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, dropwhile
 
-import cv2
 import numpy as np
 
-NEAR = 12  # frames that are faster passed over than sought
-NUM_PROBES = 5
+try:
+    import av
+    from av.codec.context import Flags
+    from av.video.reformatter import VideoReformatter
+except ImportError:  # only videos need it
+    av = None
+
+NUM_PROBES = 8
 
 
 class VideoError(ValueError):
@@ -30,35 +37,90 @@ class VideoFacts:
 
     Attributes:
         num_frames: Frames that can be decoded, counted.
-        promised: Frames that the file's header names; 0 if it names none.
+        promised: Frames that the file's header or its packets name.
+        certain: Frames from the first on between which none is missing: after them
+            comes a gap in the time stamps or a packet that gave no picture.
         width, height: Of the frames, pixels.
-        fps: Nominal frames per second.
-        seekable: Whether seeking found the right frame at every probe.
         variable_rate: Whether the time between frames varies.
+        damaged: Frames, from 0, that are decoded only in part, or made from such.
+        keys: ``(K, 2)`` int64, number and time stamp of each key frame from which
+            reading may begin; only the first if beginning at the others was found
+            inexact.
     """
 
     num_frames: int
     promised: int
+    certain: int
     width: int
     height: int
-    fps: float
-    seekable: bool
     variable_rate: bool
+    damaged: list[int]
+    keys: np.ndarray = field(repr=False)
+
+    @property
+    def seekable(self) -> bool:
+        """Whether reading may begin elsewhere than at the start."""
+        return len(self.keys) > 1
+
+    @property
+    def sound(self) -> set[int]:
+        """Frames, from 0, whose picture is whole and whose number is beyond doubt."""
+        if self.promised > self.num_frames or self.variable_rate:
+            return set(range(self.certain))
+        return set(range(self.num_frames)) - set(self.damaged)
 
 
-def _open(path: str | os.PathLike) -> cv2.VideoCapture:
+def _open(path: str | os.PathLike):
+    if av is None:
+        raise ImportError(
+            "reading videos needs PyAV: pip install av. Extracted frames do not: "
+            "Face300VWFrameDataset"
+        )
     if not os.path.isfile(path):
         raise VideoError(f"{path}: no such video")
+    try:
+        container = av.open(str(path))
+        stream = container.streams.video[0]
+    except (av.FFmpegError, IndexError) as error:
+        raise VideoError(f"{path}: not a video that can be opened ({error})") from error
     # One thread: data loading workers are parallel already.
-    options = [cv2.CAP_PROP_N_THREADS, 1]
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, options)
-    if not capture.isOpened():
-        raise VideoError(f"{path}: not a video that OpenCV can open")
-    return capture
+    stream.thread_type = "NONE"
+    stream.codec_context.thread_count = 1
+    return container, stream
 
 
 def _checksum(frame: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(frame[::4, ::4]))
+
+
+def _stamp(packet) -> int | None:
+    return packet.pts if packet.dts is None else packet.dts
+
+
+def _packets(path: str | os.PathLike) -> list[tuple[int | None, int | None, bool]]:
+    """Of each packet: its two time stamps, and whether it holds a key frame."""
+    container, stream = _open(path)
+    packets = []
+    with container:
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    packets.append((packet.dts, _stamp(packet), packet.is_keyframe))
+        except av.FFmpegError:
+            pass  # cut short: what came before counts
+    return packets
+
+
+def _gaps(stamps: list[int | None]) -> tuple[bool, int]:
+    """Whether the time between packets varies, and how many come before a gap."""
+    unknown = stamps.count(None)
+    steps = np.diff([stamp for stamp in stamps if stamp is not None])
+    if len(steps) < 3:
+        return False, len(stamps)
+    usual = np.median(steps)
+    wide = np.flatnonzero(steps > 1.5 * usual)
+    before = unknown + 1 + int(wide[0]) if len(wide) else len(stamps)
+    return bool(np.ptp(steps) > 0.5 * usual), before
 
 
 def scan_video(path: str | os.PathLike) -> VideoFacts:
@@ -67,96 +129,170 @@ def scan_video(path: str | os.PathLike) -> VideoFacts:
     Raises:
         VideoError: If not one frame can be decoded.
     """
-    capture = _open(path)
-    promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    fps = float(capture.get(cv2.CAP_PROP_FPS))
-    wanted = np.linspace(0, max(promised, 2) - 1, NUM_PROBES).astype(int).tolist()
-    probes, times = {}, []
-    number = 0
-    while capture.grab():
-        times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
-        if number in wanted:
-            read, frame = capture.retrieve()
-            if read:
-                probes[number] = _checksum(frame)
-        number += 1
-    capture.release()
-    if not number:
+    packets = _packets(path)
+    container, stream = _open(path)
+    with container:
+        promised = max(stream.frames, len(packets))
+        wanted = set(np.linspace(0, promised - 1, NUM_PROBES).astype(int).tolist())
+        probes, keys, corrupt = {}, [(0, 0)], []
+        count, delay, certain = 0, None, None
+        for fed, ended, frames in _decoded(container, stream):
+            for frame in frames:
+                if count in wanted:
+                    probes[count] = _checksum(frame.to_ndarray(format="bgr24"))
+                if frame.is_corrupt:
+                    corrupt.append(count)
+                if count and frame.key_frame and frame.opaque is not None:
+                    _, stamp, is_key = packets[frame.opaque]
+                    if is_key and stamp is not None:
+                        keys.append((count, stamp))
+                count += 1
+            # Packets less frames: grows where a packet gives no frame.
+            if count and not ended:
+                lag = fed - count
+                delay = lag if delay is None else min(delay, lag)
+                if lag > delay and certain is None:
+                    certain = count
+        width, height = stream.width, stream.height
+    if not count:
         raise VideoError(f"{path}: not one frame can be decoded")
-    steps = np.diff(times)
-    variable = bool(len(steps) > 2 and np.ptp(steps) > 0.5 * np.median(steps))
-    seekable = True
-    if number > 1:
-        reader = VideoFrames(path, number)
-        for probe in reversed(probes):
-            try:
-                seekable &= _checksum(reader.read(probe, seek=True)) == probes[probe]
-            except VideoError:
-                seekable = False
-    return VideoFacts(number, promised, width, height, fps, seekable, variable)
+    variable_rate, before_gap = _gaps([packet[0] for packet in packets])
+    damaged = _damaged(corrupt, [key for key, _ in keys], count, delay)
+    certain = count if certain is None else certain
+    if before_gap < len(packets):
+        certain = min(certain, max(0, before_gap - delay))
+    certain = min([certain, *damaged[:1]])
+    facts = VideoFacts(
+        num_frames=count,
+        promised=promised,
+        certain=certain,
+        width=width,
+        height=height,
+        variable_rate=variable_rate,
+        damaged=damaged,
+        keys=np.array(keys, np.int64),
+    )
+    if not _is_exact(path, facts, probes):
+        facts.keys = facts.keys[:1]
+    return facts
+
+
+def _damaged(corrupt: list[int], keys: list[int], count: int, delay: int) -> list[int]:
+    """The frames that decoders call corrupt, with all that are made from them."""
+    damaged = set()
+    for number in corrupt:
+        end = next((key for key in keys if key > number), count)
+        damaged.update(range(max(0, number - delay), end))
+    return sorted(damaged)
+
+
+def _decoded(container, stream) -> Iterator[tuple[int, bool, list]]:
+    """Packets decoded so far, whether there are no more, and the frames last given.
+
+    Each frame's ``opaque`` is the number of the packet it came from. Stops at the first
+    packet that cannot be decoded.
+    """
+    stream.codec_context.flags |= Flags.copy_opaque
+    fed = 0
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                packet.opaque = fed
+                fed += 1
+            yield fed, not packet.size, packet.decode()
+    except av.FFmpegError:
+        return
+
+
+def _is_exact(path: str | os.PathLike, facts: VideoFacts, probes: dict) -> bool:
+    """Whether frames reached from key frames are those met in order."""
+    reader = VideoFrames(path, facts)
+    try:
+        # The last first: each is sought.
+        return all(
+            _checksum(reader.read(number)) == probes[number]
+            for number in sorted(probes, reverse=True)
+        )
+    except VideoError:
+        return False
+    finally:
+        reader.close()
 
 
 class VideoFrames:
     """An open video whose frames are read by number, from 0.
 
-    Reading on in order decodes each frame once; a frame a little ahead is reached by
-    decoding, any other by seeking, or, if the video is not ``seekable``, from the
-    start.
+    Reading on in order decodes each frame once; any other frame is reached from the
+    key frame before it.
 
     Args:
         path: The video.
-        num_frames: As :func:`scan_video` counted.
-        seekable: As it found.
+        facts: As :func:`scan_video` found.
     """
 
-    def __init__(
-        self, path: str | os.PathLike, num_frames: int, seekable: bool = True
-    ) -> None:
-        self.path, self.num_frames, self.seekable = path, num_frames, seekable
-        self._capture = _open(path)
-        self._next = 0
+    def __init__(self, path: str | os.PathLike, facts: VideoFacts) -> None:
+        self.path, self.facts = path, facts
+        self._reformatter = VideoReformatter()
+        self._begin()
 
-    def read(self, number: int, seek: bool | None = None) -> np.ndarray:
+    def read(self, number: int) -> np.ndarray:
         """Frame ``number``, ``(H, W, 3)`` uint8, BGR.
 
-        Args:
-            number: From 0.
-            seek: Force or forbid a seek; by default as needed.
-
         Raises:
-            VideoError: If it cannot be decoded.
+            VideoError: If it cannot be decoded. Nothing may be read after it.
         """
-        if not 0 <= number < self.num_frames:
+        count, keys = self.facts.num_frames, self.facts.keys
+        if not 0 <= number < count:
             raise VideoError(
-                f"{self.path}: frame {number} (from 0) of a video of "
-                f"{self.num_frames} frames"
+                f"{self.path}: frame {number} (from 0) of a video of {count} frames"
             )
-        ahead = number - self._next
-        if seek is None:
-            seek = self.seekable and not 0 <= ahead <= NEAR
-        if seek:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-        else:
-            if ahead < 0:
-                self._capture.release()
-                self._capture = _open(self.path)
-                self._next, ahead = 0, number
-            for _ in range(ahead):
-                self._capture.grab()
-        read, frame = self._capture.read()
-        if not read:
-            self._next = self.num_frames + 1  # look for the next frame anew
+        passable = [known for known in self.facts.damaged if known < number]
+        key, stamp = keys[np.searchsorted(keys[:, 0], number, side="right") - 1]
+        try:
+            if not key <= self._next <= number:
+                self._seek(int(key), int(stamp))
+            for current in range(self._next, number + 1):
+                frame = next(self._frames)
+                if frame.is_corrupt and current not in passable:
+                    raise VideoError(
+                        f"{self.path}: frame {current} (from 0) is damaged: it can be "
+                        "decoded only in part"
+                    )
+        except (StopIteration, av.FFmpegError) as error:
             raise VideoError(
                 f"{self.path}: frame {number} (from 0) cannot be decoded; the video "
-                f"had {self.num_frames} frames when it was indexed"
-            )
+                f"had {count} frames when it was indexed"
+            ) from error
         self._next = number + 1
-        return frame
+        return self._reformatter.reformat(frame, format="bgr24").to_ndarray()
+
+    def _seek(self, key: int, stamp: int) -> None:
+        """Let the next frame be key frame ``key``, or the first of all."""
+        if key:
+            self._container.seek(stamp, stream=self._stream)
+            packets = self._container.demux(self._stream)
+            packet = next(packets)
+            if _stamp(packet) == stamp:
+                # Frames before the key frame lack others that they are made from.
+                frames = self._decode(chain([packet], packets))
+                self._frames = dropwhile(lambda frame: not frame.key_frame, frames)
+                self._next = key
+                return
+        self.close()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._container, self._stream = _open(self.path)
+        self._frames = self._decode(self._container.demux(self._stream))
+        self._next = 0
+
+    @staticmethod
+    def _decode(packets: Iterable) -> Iterator:
+        for packet in packets:
+            yield from packet.decode()
 
     def close(self) -> None:
-        self._capture.release()
+        self._container.close()
 
 
 class VideoPool:
@@ -184,11 +320,16 @@ class VideoPool:
             self._process = os.getpid()
         video = self._open.pop(path, None)
         if video is None:
-            video = VideoFrames(path, facts.num_frames, facts.seekable)
+            video = VideoFrames(path, facts)
             while len(self._open) >= self.max_open:
                 self._open.popitem(last=False)[1].close()
+        try:
+            frame = video.read(number)
+        except Exception:
+            video.close()  # where it stands is unknown: opened anew next time
+            raise
         self._open[path] = video
-        return video.read(number)
+        return frame
 
     def __getstate__(self) -> dict:
         return dict(max_open=self.max_open)

@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,24 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from semamb_mm.pose.datasets import Face300VWFrameDataset, Face300VWVideoDataset
+from semamb_mm.pose.datasets import (
+    Face300VWFrameDataset,
+    Face300VWVideoDataset,
+    video_frames,
+)
 from semamb_mm.pose.datasets.face_300vw import SPLITS, broken_frames
+from semamb_mm.pose.datasets.pts_face_dataset import BadImageError
 from semamb_mm.pose.datasets.pts_io import PtsError, write_pts
-from semamb_mm.pose.datasets.video_frames import VideoError, scan_video
+from semamb_mm.pose.datasets.video_frames import VideoError, VideoFrames, scan_video
 from semamb_mm.pose.hooks.latent_target_hook import build_store
 
+from ..conftest import tiny_config
 from .video_trees import (
+    damage_packet,
+    encode_video,
     extract,
     landmarks,
+    packet_place,
     read_number,
     write_annotations,
     write_tree,
@@ -45,6 +55,13 @@ def check_frame(info):
     assert info["sample_key"] == f"{info['sequence_id']}/{number:06d}"
 
 
+def check_all(dataset):
+    """In order and shuffled."""
+    order = list(range(len(dataset)))
+    for index in (*order, *random.Random(0).sample(order, len(order))):
+        check_frame(dataset.get_data_info(index))
+
+
 def test_the_splits_are_the_papers():
     sizes = {name: len(ids) for name, ids in SPLITS.items()}
     assert sizes == dict(train=50, category1=31, category2=19, category3=14, test=64)
@@ -58,39 +75,63 @@ def test_the_broken_frames_are_the_published_ones():
     assert {722, 731, 732, 788} & broken["401"] == {722, 731, 788}
 
 
-@pytest.mark.parametrize("codec", ["MJPG", "XVID"])
-def test_every_frame_meets_its_annotation(tmp_path, codec):
-    dataset = build(write_tree(tmp_path, VIDEOS, codec))
-    assert len(dataset) == 65
-    for index in range(65):
-        check_frame(dataset.get_data_info(index))
-    order = list(range(65))
-    random.Random(0).shuffle(order)
-    for index in order:
-        check_frame(dataset.get_data_info(index))
+# open: B-frames just before a key frame are made from it and from the one before.
+CODECS = {
+    "MJPEG": ("mjpeg", dict(strict="unofficial")),
+    "MPEG-4": ("mpeg4", dict(g="12")),
+    "MPEG-4 with B-frames, open": ("mpeg4", dict(g="12", bf="2")),
+    "MPEG-4 with B-frames, closed": (
+        "mpeg4",
+        dict(g="12", bf="2", flags="+cgop", sc_threshold="1000000000"),
+    ),
+    "H.264 with B-frames": ("libx264", dict(g="20", bf="3")),
+    "H.264 with B-frames, open": (
+        "libx264",
+        {"x264-params": "open-gop=1:keyint=23:bframes=3:b-adapt=0:scenecut=0"},
+    ),
+}
 
 
-def test_h264_meets_its_annotation(tmp_path):
-    av = pytest.importorskip("av", reason="PyAV encodes the H.264 test video")
-    from .video_trees import SIZE, numbered_frame
-
-    path = tmp_path / "001" / "vid.avi"
-    path.parent.mkdir()
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            "libx264", rate=25, options={"g": "30", "bf": "3"}
-        )
-        stream.width, stream.height = SIZE
-        stream.pix_fmt = "yuv420p"
-        for number in range(1, 91):
-            image = numbered_frame(number)
-            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    write_annotations(tmp_path / "001" / "annot", range(1, 91))
+@pytest.mark.parametrize("codec", ["MJPG", "XVID", *CODECS])
+def test_every_frame_meets_its_annotation(tmp_path, codec, caplog):
+    if codec in CODECS:
+        encode_video(tmp_path / "001/vid.avi", 75, *CODECS[codec])
+        write_annotations(tmp_path / "001/annot", range(1, 76))
+    else:
+        write_tree(tmp_path, {"001": 75}, codec)
     dataset = build(tmp_path, ["001"])
-    for index in random.Random(1).sample(range(90), 40):
-        check_frame(dataset.get_data_info(index))
+    assert len(dataset) == 75
+    assert dataset._videos[0].facts.seekable and not dataset._videos[0].notes
+    check_all(dataset)
+
+
+def test_xvid_with_two_frames_a_packet_meets_its_annotation(tmp_path):
+    # Written by Xvid itself: a P and a B-frame in one packet, then an empty one.
+    write_annotations(tmp_path / "001/annot", range(1, 56))
+    packed = Path(__file__).with_name("xvid_packed.avi")
+    shutil.copy(packed, tmp_path / "001/vid.avi")
+    dataset = build(tmp_path, ["001"])
+    assert dataset._videos[0].facts.keys[:, 0].tolist() == [0, 15, 30, 45]
+    check_all(dataset)
+
+
+def test_h264_without_key_frames_is_read_from_the_start(tmp_path):
+    options = {"x264-params": "intra-refresh=1:keyint=23:bframes=0"}
+    encode_video(tmp_path / "001/vid.avi", 60, "libx264", options)
+    write_annotations(tmp_path / "001/annot", range(1, 61))
+    dataset = build(tmp_path, ["001"])
+    assert "reading cannot begin in the middle" in dataset._videos[0].notes[0]
+    check_all(dataset)
+
+
+def test_a_seek_that_lands_elsewhere_is_noticed(tmp_path):
+    path = tmp_path / "vid.avi"
+    encode_video(path, 60, *CODECS["MPEG-4 with B-frames, open"])
+    facts = scan_video(path)
+    facts.keys[1:, 1] += 1  # time stamps that no key frame has
+    reader = VideoFrames(path, facts)
+    for number in (50, 13, 14, 40):
+        assert read_number(reader.read(number)) == number + 1
 
 
 def test_stride_broken_frames_and_subsets(tmp_path):
@@ -159,19 +200,68 @@ def test_the_store_reads_no_frame(tree, monkeypatch):
     assert len(store.index) == 65 and store.index["002/000001"] == 40
 
 
-def test_the_index_is_built_once_and_anew_when_a_file_changes(tmp_path, monkeypatch):
-    write_tree(tmp_path, {"001": 6})
-    build(tmp_path, ["001"])
+def forbid_scanning(monkeypatch):
     monkeypatch.setattr(
         "semamb_mm.pose.datasets.face_300vw.scan_video",
         lambda path: pytest.fail("scanned again"),
     )
-    assert len(build(tmp_path, ["001"])) == 6
-    monkeypatch.undo()
+
+
+def test_latent_targets_are_searched_for_videos(tree, tmp_path, make_runner):
+    dataset = dict(
+        _delete_=True,
+        type="Face300VWVideoDataset",
+        data_root=str(tree),
+        ids=["001", "002"],
+        stride=9,
+        pipeline=tiny_config(tmp_path).train_dataloader.dataset.pipeline,
+    )
+    runner = make_runner(train_dataloader=dict(dataset=dataset, num_workers=1))
+    runner.train()
+    store = next(h.store for h in runner.hooks if hasattr(h, "store"))
+    assert len(store.index) == len(runner.train_dataloader.dataset) == 8
+    assert store.index["002/000001"] == 5
+    assert (store.counts > 0).all() and (store.targets != store.annotations).any()
+
+
+def test_the_index_is_built_once(tmp_path, monkeypatch):
+    write_tree(tmp_path, {"001": 6})
+    build(tmp_path, ["001"])
+    forbid_scanning(monkeypatch)
+    check_all(build(tmp_path, ["001"]))
+
+
+def test_a_replaced_annotation_or_video_is_noticed(tmp_path):
+    write_tree(tmp_path, {"001": 6})
+    build(tmp_path, ["001"])
     moved = landmarks(3) + 1
     write_pts(tmp_path / "001/annot/000003.pts", moved)
     info = build(tmp_path, ["001"]).get_data_info(2)
     assert np.allclose(info["keypoints"][0], moved, atol=1e-3)
+    write_video(tmp_path / "001/vid.avi", 7)
+    with pytest.raises(PtsError, match=r"1 frames without a .pts file .*\(000007\)"):
+        build(tmp_path, ["001"])
+    write_annotations(tmp_path / "001/annot", [7])
+    assert len(build(tmp_path, ["001"])) == 7
+
+
+def test_an_annotation_edited_in_place_is_noticed(tmp_path, monkeypatch):
+    write_tree(tmp_path, {"001": 6})
+    before = build(tmp_path, ["001"])
+    path = tmp_path / "001/annot/000003.pts"
+    path.write_text(path.read_text().replace("3.500", "4.500", 1))
+    os.utime(path, ns=(1, 1))  # however coarse the clock
+    forbid_scanning(monkeypatch)
+    for dataset in (before, build(tmp_path, ["001"])):
+        assert dataset.get_data_info(2)["keypoints"][0, 0, 0] == 4.5
+        check_frame(dataset.get_data_info(3))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    write_tree(tmp_path, {"001": 3})
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="index cannot be written.*cache_dir"):
+        build(tmp_path, ["001"], cache_dir=str(tmp_path / "file" / "below"))
 
 
 def test_an_unreadable_index_is_built_anew(tmp_path):
@@ -190,10 +280,12 @@ def test_boxes_from_a_detector(tree, tmp_path):
     del boxes["001"]["9"]
     path.write_text(json.dumps(boxes))
     with pytest.raises(ValueError, match="frame 9 of video 001"):
-        build(tree, ["001"], boxes=str(path)).get_data_info(8)
+        build(tree, ["001"], boxes=str(path))
+    # Frames that are not taken need none.
+    assert len(build(tree, ["001"], boxes=str(path), stride=7)) == 6
 
 
-def test_the_fixture_frames_are_mmposes():
+def test_the_fixture_frames_are_mmposes(tmp_path):
     shared = os.environ.get("SEMAMB_SHARED")
     if not shared:
         pytest.skip("SEMAMB_SHARED is not set: MMPose's 300-VW fixture is there")
@@ -206,7 +298,9 @@ def test_the_fixture_frames_are_mmposes():
             data_prefix=dict(img=""),
         )
     )
-    ours = Face300VWFrameDataset(str(root), ids=["001", "401"], leave_out_broken=False)
+    ours = Face300VWFrameDataset(
+        str(root), ids=["001", "401"], leave_out_broken=False, cache_dir=str(tmp_path)
+    )
     mine = {
         os.path.realpath(d["img_path"]): d for d in map(ours.get_data_info, range(4))
     }
@@ -259,16 +353,75 @@ def test_empty_and_foreign_annotation_folders(tmp_path):
         build(root, ["001"])
 
 
-def test_a_truncated_video(tmp_path):
-    root = write_tree(tmp_path, {"001": 60})
-    path = root / "001/vid.avi"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises((VideoError, PtsError), match="vid.avi|001"):
-        build(root, ["001"])
-    dataset = build(root, ["001"], on_mismatch="skip")
-    assert 10 < len(dataset) < 50
-    for index in range(len(dataset)):
-        check_frame(dataset.get_data_info(index))
+@pytest.mark.parametrize("codec", ["MJPEG", "MPEG-4", "H.264 with B-frames"])
+def test_a_truncated_video(tmp_path, codec):
+    path = tmp_path / "001/vid.avi"
+    encode_video(path, 60, *CODECS[codec])
+    write_annotations(tmp_path / "001/annot", range(1, 61))
+    path.write_bytes(path.read_bytes()[: packet_place(path, 40)[0]])
+    with pytest.raises(VideoError, match=r"promises 60 frames, but only \d+ can be"):
+        build(tmp_path, ["001"])
+    dataset = build(tmp_path, ["001"], on_mismatch="skip")
+    assert 30 < len(dataset) <= 40
+    check_all(dataset)
+
+
+@pytest.mark.parametrize(
+    "codec, last",
+    [
+        # The decoder gives fewer frames, without an error.
+        ("MPEG-4", 30),
+        ("MPEG-4 with B-frames, open", 28),
+        ("H.264 with B-frames", 27),
+        # Here it stops with one.
+        ("MJPEG", 30),
+    ],
+)
+def test_frames_lost_in_the_middle_shift_nothing(tmp_path, codec, last):
+    path = tmp_path / "001/vid.avi"
+    encode_video(path, 60, *CODECS[codec])
+    write_annotations(tmp_path / "001/annot", range(1, 61))
+    damage_packet(path, 30)
+    with pytest.raises(VideoError, match=f"only .* certain up to {last:06d}"):
+        build(tmp_path, ["001"])
+    dataset = build(tmp_path, ["001"], on_mismatch="skip")
+    assert len(dataset) == last
+    check_all(dataset)
+
+
+def test_damaged_frames_and_those_made_from_them_are_left_out(tmp_path):
+    path = tmp_path / "001/vid.avi"
+    encode_video(path, 60, *CODECS["MPEG-4"])
+    write_annotations(tmp_path / "001/annot", range(1, 61))
+    with open(path, "r+b") as file:
+        file.seek(packet_place(path, 30)[0])
+        file.write(bytes(8))  # the decoder makes up a picture
+    with pytest.raises(VideoError, match=r"6 damaged frames \(000031, .*54 frames"):
+        build(tmp_path, ["001"])
+    dataset = build(tmp_path, ["001"], on_mismatch="skip")
+    numbers = [dataset.get_data_info(i)["frame_number"] for i in range(len(dataset))]
+    assert numbers == [*range(1, 31), *range(37, 61)]
+    check_all(dataset)
+    with pytest.raises(VideoError, match=r"frame 30 \(from 0\) is damaged"):
+        VideoFrames(path, scan_video(path)).read(30)
+
+
+def test_gaps_in_a_video_shift_nothing(tmp_path):
+    path = tmp_path / "001/vid.avi"
+    stamps = lambda number: number - 1 if number < 30 else number + 2  # noqa: E731
+    encode_video(path, 60, *CODECS["MPEG-4"], stamps=stamps)
+    # Whoever repeats frames to fill the gap counts three more.
+    write_annotations(tmp_path / "001/annot", range(1, 64))
+    with pytest.raises(VideoError, match="promises 63 frames, but only 60"):
+        build(tmp_path, ["001"])
+    dataset = build(tmp_path, ["001"], on_mismatch="skip")
+    assert len(dataset) == 29
+    check_all(dataset)
+    for number in (61, 62, 63):
+        (tmp_path / f"001/annot/{number:06d}.pts").unlink()
+    dataset = build(tmp_path, ["001"])
+    assert len(dataset) == 60 and "frame rate varies" in dataset._videos[0].notes[1]
+    check_all(dataset)
 
 
 def test_no_video_and_not_a_video(tmp_path):
@@ -281,22 +434,109 @@ def test_no_video_and_not_a_video(tmp_path):
 
 
 def test_a_varying_frame_rate_is_seen(tmp_path):
-    av = pytest.importorskip("av", reason="PyAV writes the video")
-    from .video_trees import SIZE, numbered_frame
-
-    steady = tmp_path / "steady.avi"
-    write_video(steady, 30)
-    assert not scan_video(steady).variable_rate
+    for number, codec in enumerate(CODECS):
+        steady = tmp_path / f"{number}.mkv"
+        encode_video(steady, 30, *CODECS[codec])
+        assert not scan_video(steady).variable_rate, codec
     path = tmp_path / "vid.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height = SIZE
-        stream.pix_fmt = "yuv420p"
-        for number in range(1, 31):
-            image = numbered_frame(number)
-            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-            frame.pts = number if number < 15 else 4 * number
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    stamps = lambda number: number if number < 15 else 4 * number  # noqa: E731
+    encode_video(path, 30, *CODECS["MPEG-4"], stamps=stamps)
     facts = scan_video(path)
-    assert facts.variable_rate and facts.num_frames == 30
+    assert facts.variable_rate and (facts.num_frames, facts.certain) == (30, 14)
+
+
+def test_what_is_wrong_is_said_each_time(tmp_path, monkeypatch):
+    write_tree(tmp_path, {"001": 12})
+    (tmp_path / "001/annot/000005.pts").unlink()
+    said = []
+    monkeypatch.setattr(
+        Face300VWVideoDataset, "_warn", lambda self, text: said.append(text)
+    )
+    for _ in range(2):
+        build(tmp_path, ["001"], on_mismatch="skip")
+    assert len(said) == 2 and said[0] == said[1]
+    assert "1 frames without a .pts file" in said[0] and "11 frames are used" in said[0]
+    with pytest.raises(PtsError):  # the index of what was skipped is not for all
+        build(tmp_path, ["001"])
+
+
+def test_a_video_named_twice(tree):
+    with pytest.raises(ValueError, match="names a video twice"):
+        build(tree, ["001", "001"])
+
+
+def test_without_pyav(tree, tmp_path, monkeypatch):
+    write_tree(tmp_path, {"001": 3})
+    extract(tmp_path, "001", range(1, 4))
+    monkeypatch.setattr(video_frames, "av", None)
+    with pytest.raises(ImportError, match="needs PyAV: pip install av"):
+        build(tmp_path, ["001"])
+    frames = Face300VWFrameDataset(str(tmp_path), ids=["001"])
+    assert frames[0]["frame_number"] == 1
+
+
+# frames that go bad in a long run
+
+
+def rotten(tmp_path, **kwargs):
+    """A data set whose frames 31 to 40 went bad after it was opened."""
+    path = tmp_path / "001/vid.avi"
+    encode_video(path, 75, *CODECS["H.264 with B-frames"])
+    write_annotations(tmp_path / "001/annot", range(1, 76))
+    dataset = build(tmp_path, ["001"], **kwargs)
+    damage_packet(path, 30)
+    return dataset
+
+
+def test_a_frame_gone_bad_is_an_error(tmp_path):
+    dataset = rotten(tmp_path)
+    with pytest.raises(VideoError, match="vid.avi: frame .*on_bad_image='skip'"):
+        dataset.prepare_data(35)
+    check_frame(dataset.prepare_data(50))
+
+
+def test_a_frame_gone_bad_is_an_error_in_tests_always(tmp_path):
+    dataset = rotten(tmp_path, test_mode=True, on_bad_image="skip")
+    with pytest.raises(VideoError, match="vid.avi: frame"):
+        dataset[35]
+
+
+def test_frames_gone_bad_are_skipped_and_counted(tmp_path, monkeypatch):
+    dataset = rotten(tmp_path, on_bad_image="skip")
+    said = []
+    monkeypatch.setattr(dataset, "_warn", said.append)
+    for _ in range(2):
+        bad = [i for i in range(75) if dataset.prepare_data(i) is None]
+        assert 30 in bad and set(bad) <= set(range(25, 40))
+    assert len(said) == len(bad) and f"({len(bad)} so far)" in said[-1]
+    for index in set(range(75)) - set(bad):
+        check_frame(dataset.prepare_data(index))
+    assert dataset[bad[0]]["frame_number"] - 1 not in bad  # another one
+
+
+def test_a_video_that_vanishes_and_comes_back(tmp_path):
+    write_tree(tmp_path, {"001": 6, "002": 6})
+    dataset = build(tmp_path, max_open=1)
+    path = tmp_path / "001/vid.avi"
+    check_frame(dataset.get_data_info(0))
+    check_frame(dataset.get_data_info(6))
+    path.rename(tmp_path / "away.avi")
+    with pytest.raises(VideoError, match="001/vid.avi: no such video"):
+        dataset.get_data_info(1)
+    (tmp_path / "away.avi").rename(path)
+    check_frame(dataset.get_data_info(1))
+
+
+def test_an_extracted_frame_cut_short(tmp_path, monkeypatch):
+    write_annotations(tmp_path / "001/annot", range(1, 5))
+    extract(tmp_path, "001", range(1, 5), suffix=".jpg")
+    path = tmp_path / "001/imgs/000002.jpg"
+    path.write_bytes(path.read_bytes()[:900])
+    dataset = Face300VWFrameDataset(str(tmp_path), ids=["001"], on_bad_image="skip")
+    said = []
+    monkeypatch.setattr(dataset, "_warn", said.append)
+    found = [dataset.prepare_data(index) is not None for index in range(4)]
+    assert found == [True, False, True, True] and len(said) == 1
+    strict = Face300VWFrameDataset(str(tmp_path), ids=["001"])
+    with pytest.raises(BadImageError, match="000002.jpg.*cannot be read in full"):
+        strict.prepare_data(1)

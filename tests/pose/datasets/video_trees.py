@@ -43,6 +43,42 @@ def write_video(path: Path, num_frames: int, codec: str = "MJPG") -> None:
     writer.release()
 
 
+def encode_video(
+    path: Path, num_frames: int, codec: str, options: dict, stamps=None
+) -> None:
+    """With PyAV, which can write B-frames; ``stamps``: frame's number to its time."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        for number in range(1, num_frames + 1):
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number), format="bgr24")
+            if stamps is not None:
+                frame.pts = stamps(number)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def packet_place(path: Path, number: int) -> tuple[int, int]:
+    """First byte of a packet in an .avi file, and how many it has."""
+    import av
+
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    return packets[number].pos + 8, packets[number].size
+
+
+def damage_packet(path: Path, number: int) -> None:
+    """Overwrites the second half of a packet with zeros, in place."""
+    start, size = packet_place(path, number)
+    with open(path, "r+b") as file:
+        file.seek(start + size // 2)
+        file.write(bytes(size - size // 2))
+
+
 def write_annotations(folder: Path, numbers) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
