@@ -16,7 +16,8 @@ class FrozenDetectorEstimator(TopdownPoseEstimator):
     checkpoints: they load into either class.
 
     Raises:
-        ValueError: If the head has no refiner.
+        ValueError: If the head has no refiner, or a checkpoint of another detector
+            is loaded.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -63,4 +64,14 @@ class FrozenDetectorEstimator(TopdownPoseEstimator):
         self._missing = [
             key for key in self._detector_keys if prefix + key not in state_dict
         ]
+        # MMEngine leaves out weights of another shape with a warning.
+        own = self.state_dict()
+        for key in set(self._detector_keys) - set(self._missing):
+            theirs, ours = state_dict[prefix + key].shape, own[key].shape
+            if theirs != ours:
+                raise ValueError(
+                    "this checkpoint is of another detector than the config's: "
+                    f"{key} has shape {tuple(theirs)}, the config's {tuple(ours)}. "
+                    "The number of landmarks and the network must be the same"
+                )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

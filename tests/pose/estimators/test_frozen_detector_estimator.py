@@ -60,6 +60,15 @@ def test_no_checkpoint_and_half_a_checkpoint_are_errors(
         stage_two(make_runner, tmp_path, load_from=str(tmp_path / "half.pth")).train()
 
 
+def test_a_checkpoint_of_another_detector_is_an_error(make_runner, tmp_path, detector):
+    state = torch.load(detector)["state_dict"]
+    key = "head.multi_final_layers.0.weight"
+    state[key] = state[key][:19]
+    torch.save(dict(state_dict=state), tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=rf"{key} has shape \(19, .*config's \(68, "):
+        stage_two(make_runner, tmp_path, load_from=str(tmp_path / "other.pth")).train()
+
+
 def test_a_head_without_a_refiner_is_an_error(tmp_path):
     cfg = tiny_config(tmp_path)["model"]
     with pytest.raises(ValueError, match="model.head.refiner"):
