@@ -51,7 +51,12 @@ def tree(study, tmp_path_factory):
 
 def arguments(tree, **changes):
     given = dict(
-        seeds=[3], epochs=4, windows=[0, 4], work_dir=str(tree.parent), report=True
+        seeds=[3],
+        epochs=4,
+        windows=[0, 4],
+        stride=1,
+        work_dir=str(tree.parent),
+        report=True,
     )
     return argparse.Namespace(**dict(given, **changes))
 
@@ -70,6 +75,12 @@ def test_the_training_is_of_these_videos(study, tree, tmp_path):
     assert "LoadLatentTargets" in steps and "RandomFlip" in steps
 
 
+def check_way(rows, name, way):
+    still, calm = (rows[f"{name}, {way}, window {w}"] for w in (0, 4))
+    assert still == pytest.approx(rows[name])
+    assert calm["strong jitter"] < 0.8 * rows[name]["strong jitter"]
+
+
 def test_figures_of_the_variants(study, tree):
     rows = study.study(3, arguments(tree))
     assert study.study(4, arguments(tree)) is None
@@ -86,14 +97,23 @@ def test_figures_of_the_variants(study, tree):
     contour = 100 * np.sqrt((error[:, :17] ** 2).sum(-1).mean())
     assert rows["annotations"]["contour"] == pytest.approx(contour, rel=1e-3)
     for name in ("annotations", "search", "consensus"):
-        still, calm = (rows[f"{name}, temporal, window {w}"] for w in (0, 4))
-        assert still == pytest.approx(rows[name])
-        assert calm["strong jitter"] < 0.5 * rows[name]["strong jitter"]
+        for way in ("temporal", "parabolas")[: 1 + (name == "consensus")]:
+            check_way(rows, name, way)
     along = rows["search along annotations, window 0"]
     assert along == pytest.approx(rows["search"])
     # Averages of what the search found keep the annotations' own jitter.
     along = rows["search along annotations, window 4"]["weak jitter"]
     assert along == pytest.approx(rows["annotations"]["weak jitter"], rel=0.2)
+
+
+def test_every_second_frame(study, tree):
+    rows, half = (study.study(3, arguments(tree, stride=s)) for s in (1, 2))
+    assert half["search"]["weak"] == pytest.approx(rows["search"]["weak"], rel=0.1)
+    # A window of four frames holds two on either side.
+    wide = study.study(3, arguments(tree, windows=[2]))
+    name = "annotations, temporal, window"
+    assert half[f"{name} 4"]["weak"] != half["annotations"]["weak"]
+    assert half[f"{name} 4"]["weak"] == pytest.approx(wide[f"{name} 2"]["weak"], 0.2)
 
 
 def test_the_command_prints_and_keeps_the_table(study, tree, monkeypatch, capsys):

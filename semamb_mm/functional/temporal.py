@@ -1,8 +1,9 @@
 """Targets that agree over time, from those of neighbouring frames.
 
-Ours, not the papers'. A landmark's real path through a video is smooth for a few
-frames: a parabola in time follows it. What a frame's target has to itself, a slip of
-its annotator or of the search, is not part of that path.
+Ours, not the papers'. For a few frames a parabola in time follows a landmark's real
+path. Where a frame's target leaves that parabola, either the face moved faster or
+someone erred. Annotation and search both see the face move, while their errors have
+nothing to do with each other: what the two leave the parabola by alike is motion.
 """
 
 from __future__ import annotations
@@ -15,24 +16,33 @@ CHUNK = 8192  # rows at a time: the moments of all 300-VW would take gigabytes
 
 def temporal_targets(
     targets: Tensor,
+    observed: Tensor,
+    found: Tensor,
     sequences: Tensor,
     frames: Tensor,
     *,
-    window: int = 4,
+    window: int = 5,
     visible: Tensor | None = None,
 ) -> Tensor:
-    """Local quadratic regression of each landmark's path, coordinate by coordinate.
+    """Smooth the targets of each video, as far as the landmarks' motion allows.
 
-    With ``z_s`` a landmark's targets in frames ``s`` of one sequence, that of frame
-    ``t`` becomes ``a`` of ``min over a, b, c: sum_s w(s - t) (a + b (s - t) + c
-    (s - t)^2 - z_s)^2`` with Cleveland's (1979) weights ``w(d) = (1 - |d / (window +
-    1)|^3)^3``. Motion that is uniform or uniformly accelerated in the image passes
-    unchanged, so that the face need not be held still first. Frames that are missing
-    count nowhere; a landmark with fewer than four targets in its window, which a
-    parabola meets whatever they are, stays as it is.
+    With ``z_s`` a landmark's targets in frames ``s`` of one sequence, let ``(Sz)_t`` be
+    ``a`` of ``min over a, b, c: sum_s w(s - t) |a + b (s - t) + c (s - t)^2 - z_s|^2``
+    with Cleveland's (1979) weights ``w(d) = (1 - |d / (window + 1)|^3)^3``. The new
+    target is ``Sz + k (z - Sz)`` with Wiener's factor, motion by motion and errors,
+    ``k = sum (o - So)(p - Sp) / sum |z - Sz|^2`` within [0, 1], summed over all frames
+    of all sequences for each landmark: annotations ``o`` and search results ``p`` share
+    the real motion and, if their errors are independent, nothing else.
+
+    Motion that is uniform or uniformly accelerated in the image passes unchanged, so
+    that the face need not be held still first. Frames that are missing count nowhere.
+    A landmark with fewer than four targets in its window, which a parabola meets
+    whatever they are, stays as it is. So do all where annotation and search agree.
 
     Args:
         targets: ``(N, K, 2)`` ``(x, y)``, in units of the image.
+        observed: ``(N, K, 2)`` annotations.
+        found: ``(N, K, 2)`` what the search found; may be ``targets`` itself.
         sequences: ``(N,)`` integers; frames of the same video have the same.
         frames: ``(N,)`` integers, the frame's number within its video, in any order.
         window: How many frames before and after count; 0 and 1 change nothing.
@@ -48,12 +58,13 @@ def temporal_targets(
     Example:
         >>> time = torch.arange(40)
         >>> path = torch.stack((0.02 * time**2, 3.0 * time), -1)[:, None]
-        >>> shaky = path + torch.randn(40, 1, 2)
-        >>> calm = temporal_targets(shaky, torch.zeros(40).long(), time)
-        >>> bool((calm - path).norm() < (shaky - path).norm())
+        >>> observed, found = path + torch.randn(2, 40, 1, 2)
+        >>> same = torch.zeros(40).long()
+        >>> calm = temporal_targets(observed, observed, found, same, time)
+        >>> bool((calm - path).norm() < (observed - path).norm())
         True
     """
-    seen = _check(targets, sequences, frames, window, visible)
+    seen = _check(targets, observed, found, sequences, frames, window, visible)
     # Stable sorts, last key first: by sequence, then by frame.
     order = torch.argsort(frames, stable=True)
     order = order[torch.argsort(sequences[order], stable=True)]
@@ -67,27 +78,32 @@ def temporal_targets(
             f"sequence {int(sequences[row])}; expected each frame once"
         )
     seen = seen[order]
-    path = torch.where(seen[..., None], targets[order], 0).double()
+    tracks = torch.cat([t.double() for t in (targets, observed, found)], -1)[order]
+    tracks = torch.where(seen[..., None], tracks, 0)
     moves = torch.cat(
         [
-            _moves(path, sequences, frames, seen, window, rows)
-            for rows in torch.arange(len(path), device=path.device).split(CHUNK)
+            _moves(tracks, sequences, frames, seen, window, rows)
+            for rows in torch.arange(len(tracks), device=tracks.device).split(CHUNK)
         ]
     )
+    moves, annotators, searches = moves.split(2, -1)
+    motion = (annotators * searches).sum((0, 2))
+    everything = moves.square().sum((0, 2))
+    kept = (motion / torch.where(everything > 0, everything, 1)).clamp(0, 1)
     moved = torch.empty_like(moves)
-    moved[order] = moves
+    moved[order] = (1 - kept)[:, None] * moves
     return (targets + moved.to(targets.dtype)).to(targets.dtype)
 
 
-def _moves(path, sequences, frames, seen, window: int, rows: Tensor) -> Tensor:
-    """Where the fitted paths pass, relative to the targets of ``rows``."""
-    here, shown = path[rows], seen[rows]
+def _moves(tracks, sequences, frames, seen, window: int, rows: Tensor) -> Tensor:
+    """Where the parabolas pass in these rows, relative to the tracks themselves."""
+    here, shown = tracks[rows], seen[rows]
     # sum of w d^i, i = 0..4, and of w d^i (z_s - z_t), i = 0..2
     weights = here.new_zeros(5, *shown.shape)
     values = here.new_zeros(3, *here.shape)
     count = torch.zeros_like(shown, dtype=torch.long)
     for step in range(-window, window + 1):
-        other = (rows + step).clamp(0, len(path) - 1)
+        other = (rows + step).clamp(0, len(tracks) - 1)
         apart = frames[other] - frames[rows]
         near = (sequences[other] == sequences[rows]) & (other == rows + step)
         near = near & (apart.abs() <= window)
@@ -95,7 +111,7 @@ def _moves(path, sequences, frames, seen, window: int, rows: Tensor) -> Tensor:
         distance = apart.double() / (window + 1)
         weight = (1 - distance.abs().clamp(max=1) ** 3) ** 3
         weight = used * weight[:, None]
-        difference = path[other] - here
+        difference = tracks[other] - here
         for power in range(5):
             term = weight * (distance**power)[:, None]
             weights[power] += term
@@ -113,10 +129,16 @@ def _moves(path, sequences, frames, seen, window: int, rows: Tensor) -> Tensor:
     )
 
 
-def _check(targets, sequences, frames, window, visible) -> Tensor:
+def _check(targets, observed, found, sequences, frames, window, visible) -> Tensor:
     """Which landmarks count, ``(N, K)`` bool."""
     if targets.dim() != 3 or targets.shape[-1] != 2:
         raise ValueError(f"targets must be (N, K, 2), got {tuple(targets.shape)}")
+    for name, points in (("observed", observed), ("found", found)):
+        if points.shape != targets.shape:
+            raise ValueError(
+                f"{name} must be {tuple(targets.shape)} like targets, got "
+                f"{tuple(points.shape)}"
+            )
     for name, numbers in (("sequences", sequences), ("frames", frames)):
         if numbers.shape != targets.shape[:1] or numbers.is_floating_point():
             raise ValueError(
@@ -130,11 +152,16 @@ def _check(targets, sequences, frames, window, visible) -> Tensor:
     if not isinstance(window, int) or window < 0:
         raise ValueError(f"window must be a number of frames >= 0, got {window!r}")
     seen = targets.new_ones(targets.shape[:2]) > 0 if visible is None else visible > 0
-    wrong = (seen & ~torch.isfinite(targets).all(-1)).nonzero()
-    if len(wrong):
-        sample, landmark = wrong[0].tolist()
-        raise ValueError(
-            f"sample {sample}, landmark {landmark}: the target "
-            f"{targets[sample, landmark].tolist()} must be finite where visible"
-        )
+    for name, points in (
+        ("targets", targets),
+        ("observed", observed),
+        ("found", found),
+    ):
+        wrong = (seen & ~torch.isfinite(points).all(-1)).nonzero()
+        if len(wrong):
+            sample, landmark = wrong[0].tolist()
+            raise ValueError(
+                f"{name} of sample {sample}, landmark {landmark}: "
+                f"{points[sample, landmark].tolist()} must be finite where visible"
+            )
     return seen

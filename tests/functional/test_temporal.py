@@ -15,20 +15,21 @@ def shuffled(seed=0, videos=3, length=30, landmarks=4, missing=0.2):
     rows = [(v, t) for v in range(videos) for t in range(length)]
     rows = [rows[i] for i in rng.permutation(len(rows)) if rng.random() > missing]
     sequences, frames = (torch.tensor(column) for column in zip(*rows))
-    targets = torch.from_numpy(rng.standard_normal((len(rows), landmarks, 2)))
-    targets = targets + 5 * frames[:, None, None]
+    tracks = torch.from_numpy(rng.standard_normal((3, len(rows), landmarks, 2)))
+    motion = torch.from_numpy(rng.standard_normal((len(rows), landmarks, 2)))
+    tracks = tracks + 0.7 * motion + 5 * frames[:, None, None]
     visible = torch.from_numpy(rng.random((len(rows), landmarks)) > 0.1)
-    return targets, sequences, frames, visible
+    return tracks, sequences, frames, visible
 
 
-def reference(targets, sequences, frames, visible, window):
+def parabola(track, sequences, frames, visible, window):
     """Sample by sample, a weighted polynomial fit of all frames in reach."""
-    result = targets.clone()
-    for i in range(len(targets)):
-        for k in range(targets.shape[1]):
+    result = track.clone()
+    for i in range(len(track)):
+        for k in range(track.shape[1]):
             near = [
                 j
-                for j in range(len(targets))
+                for j in range(len(track))
                 if sequences[j] == sequences[i]
                 and abs(int(frames[j] - frames[i])) <= window
                 and visible[j, k]
@@ -38,9 +39,20 @@ def reference(targets, sequences, frames, visible, window):
             times = np.array([int(frames[j] - frames[i]) for j in near], float)
             weights = (1 - np.abs(times / (window + 1)) ** 3) ** 3
             for axis in (0, 1):
-                values = targets[near, k, axis].numpy()
+                values = track[near, k, axis].numpy()
                 fit = np.polyfit(times, values, 2, w=np.sqrt(weights))
                 result[i, k, axis] = fit[2]
+    return result
+
+
+def reference(tracks, sequences, frames, visible, window):
+    """Landmark by landmark: parabolas, and what of the rest is motion."""
+    smooth = [parabola(t, sequences, frames, visible, window) for t in tracks]
+    result = tracks[0].clone()
+    for k in range(result.shape[1]):
+        z, o, p = (t[:, k] - s[:, k] for t, s in zip(tracks, smooth))
+        share = float((o * p).sum() / (z * z).sum()) if z.any() else 0.0
+        result[:, k] = smooth[0][:, k] + min(max(share, 0.0), 1.0) * z
     return result
 
 
@@ -48,11 +60,13 @@ def reference(targets, sequences, frames, visible, window):
 @pytest.mark.parametrize("chunk", [7, 10000])
 def test_equals_the_loop(window, chunk, monkeypatch):
     monkeypatch.setattr(temporal, "CHUNK", chunk)
-    targets, sequences, frames, visible = shuffled()
-    found = temporal_targets(targets, sequences, frames, window=window, visible=visible)
-    expected = reference(targets, sequences, frames, visible, window)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-    assert torch.equal(found, targets) == (window == 0)
+    tracks, sequences, frames, visible = shuffled()
+    targets = temporal_targets(
+        *tracks, sequences, frames, window=window, visible=visible
+    )
+    expected = reference(tracks, sequences, frames, visible, window)
+    torch.testing.assert_close(targets, expected, rtol=1e-9, atol=1e-9)
+    assert torch.equal(targets, tracks[0]) == (window == 0)
 
 
 @given(
@@ -63,89 +77,133 @@ def test_equals_the_loop(window, chunk, monkeypatch):
 )
 @settings(max_examples=60, deadline=None)
 def test_what_always_holds(seed, length, window, dtype):
-    targets, sequences, frames, visible = shuffled(seed, 2, length, 3, missing=0.0)
-    targets = targets.to(dtype)
+    tracks, sequences, frames, visible = shuffled(seed, 2, length, 3, missing=0.0)
+    tracks = tracks.to(dtype)
 
     def smooth(points, order=slice(None)):
         return temporal_targets(
-            points[order],
+            *points[:, order],
             sequences[order],
             frames[order],
             window=window,
             visible=visible[order],
         )
 
-    found = smooth(targets)
-    tolerance = dict(rtol=1e-4, atol=1e-3) if dtype == torch.float32 else {}
-    assert found.dtype == dtype and found.isfinite().all()
+    targets = smooth(tracks)
+    tolerance = dict(rtol=1e-3, atol=1e-2) if dtype == torch.float32 else {}
+    assert targets.dtype == dtype and targets.isfinite().all()
     if window < 2 or length < 4:
-        assert torch.equal(found, targets)
+        assert torch.equal(targets, tracks[0])
+    # Targets stay within reach of both, the track and its parabola.
+    plain = temporal_targets(
+        tracks[0], tracks[1], -tracks[1], sequences, frames, window=window,
+        visible=visible,
+    )  # fmt: skip
+    moved, limit = (targets - tracks[0]).norm(), (plain - tracks[0]).norm()
+    assert moved <= 1.001 * limit + 1e-3
     # The order of the rows does not matter.
     order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(smooth(targets, order), found[order], **tolerance)
+    torch.testing.assert_close(smooth(tracks, order), targets[order], **tolerance)
     # Moved, turned, scaled, and accelerated together.
-    turn = targets.new_tensor([[0.6, -0.8], [0.8, 0.6]])
-    moved = targets @ turn * 3 + targets.new_tensor([7, -5])
-    expected = found @ turn * 3 + targets.new_tensor([7, -5])
-    torch.testing.assert_close(smooth(moved), expected, **tolerance)
-    path = (0.3 * frames**2 - 2 * frames).to(dtype)[:, None, None]
-    torch.testing.assert_close(smooth(targets + path), found + path, **tolerance)
+    turn = tracks.new_tensor([[0.6, -0.8], [0.8, 0.6]])
+    shift = tracks.new_tensor([7, -5])
+    expected = targets @ turn * 3 + shift
+    torch.testing.assert_close(smooth(tracks @ turn * 3 + shift), expected, **tolerance)
+    path = (0.3 * frames.double() ** 2 - 2 * frames).to(dtype)[:, None, None]
+    torch.testing.assert_close(smooth(tracks + path), targets + path, **tolerance)
 
 
-def test_paths_without_noise_stay_and_slips_are_taken_back():
-    time = torch.arange(60)
+def errors(path, seed=0):
+    """A path with independent errors, twice, and the targets made of it."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(2, *path.shape, generator=generator, dtype=path.dtype)
+    observed, found = path + noise
+    time = torch.arange(len(path))
+    targets = temporal_targets(observed, observed, found, torch.zeros_like(time), time)
+    return observed, targets
+
+
+def power(points):
+    return float(points.square().mean())
+
+
+def test_slips_on_a_smooth_path_are_taken_back():
+    time = torch.arange(400)
     path = torch.stack((4 * torch.sin(time / 10), 2.0 * time), -1)[:, None].double()
-    same = torch.zeros(60, dtype=torch.long)
-    torch.testing.assert_close(
-        temporal_targets(path, same, time), path, rtol=0, atol=5e-3
-    )
-    torch.manual_seed(0)
-    noisy = path + torch.randn(path.shape)
-    found = temporal_targets(noisy, same, time)
-    assert (found - path).square().mean() < 0.45 * (noisy - path).square().mean()
-    jitter = [(p - path).diff(n=2, dim=0).square().mean() for p in (found, noisy)]
+    observed, targets = errors(path)
+    assert power(targets - path) < 0.45 * power(observed - path)
+    jitter = [power((p - path).diff(n=2, dim=0)) for p in (targets, observed)]
     assert jitter[0] < 0.05 * jitter[1]
+
+
+def test_fast_motion_is_kept():
+    """Where the face moves faster than parabolas, little is smoothed."""
+    time = torch.arange(400)
+    path = torch.stack((9 * torch.sin(time / 1.2), 2.0 * time), -1)[:, None].double()
+    observed, targets = errors(path)
+    assert power(targets - path) < 1.02 * power(observed - path)
+    assert power(targets - observed) < 0.25
+    # Only the landmark that moves so.
+    both = torch.cat((path, path * torch.tensor([0.0, 1.0])), 1)
+    observed, targets = errors(both)
+    assert power((targets - both)[:, 1]) < 0.45 * power((observed - both)[:, 1])
+
+
+def test_where_annotation_and_search_agree_nothing_moves():
+    tracks, sequences, frames, visible = shuffled()
+    same = tracks[0]
+    targets = temporal_targets(same, same, same, sequences, frames, visible=visible)
+    torch.testing.assert_close(targets, same)
 
 
 def test_videos_do_not_mix_and_gaps_are_not_bridged():
     time = torch.arange(10)
     frames = torch.cat((time, time, time + 100))
     sequences = torch.tensor([0] * 10 + [1] * 10 + [0] * 10)
-    targets = torch.randn(30, 2, 2, generator=torch.Generator().manual_seed(1))
-    together = temporal_targets(targets, sequences, frames)
+    generator = torch.Generator().manual_seed(1)
+    targets = torch.randn(30, 2, 2, generator=generator)
+    tracks = (targets, targets, -targets)  # no motion in common
+    together = temporal_targets(*tracks, sequences, frames)
     for part in (slice(0, 10), slice(10, 20), slice(20, 30)):
-        alone = temporal_targets(targets[part], sequences[part], frames[part])
+        alone = temporal_targets(
+            *(t[part] for t in tracks), sequences[part], frames[part]
+        )
         torch.testing.assert_close(together[part], alone)
-    # Every fifth frame: each has its window to itself.
-    apart = temporal_targets(targets[:10], sequences[:10], 5 * time)
+        assert (alone != targets[part]).all()
+    # Every sixth frame: each has its window to itself.
+    apart = temporal_targets(*(t[:10] for t in tracks), sequences[:10], 6 * time)
     assert torch.equal(apart, targets[:10])
 
 
 def test_invisible_landmarks_stay_and_count_nowhere():
-    targets, sequences, frames, visible = shuffled()
-    plain = temporal_targets(targets, sequences, frames, visible=visible)
-    spoiled = torch.where(visible[..., None], targets, torch.nan)
-    found = temporal_targets(spoiled, sequences, frames, visible=visible)
-    torch.testing.assert_close(found[visible], plain[visible])
-    assert found[~visible].isnan().all()
+    tracks, sequences, frames, visible = shuffled()
+    plain = temporal_targets(*tracks, sequences, frames, visible=visible)
+    spoiled = torch.where(visible[..., None], tracks, torch.nan)
+    targets = temporal_targets(*spoiled, sequences, frames, visible=visible)
+    torch.testing.assert_close(targets[visible], plain[visible])
+    assert targets[~visible].isnan().all()
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
         (dict(targets=torch.zeros(5, 3)), "targets must be"),
+        (dict(observed=torch.zeros(5, 2, 2)), "observed must be"),
+        (dict(found=torch.zeros(4, 3, 2)), "found must be"),
         (dict(sequences=torch.zeros(4, dtype=torch.long)), r"sequences must be \(5,\)"),
         (dict(frames=torch.arange(5.0)), "frames must be.*float32"),
         (dict(visible=torch.ones(5)), "visible must be"),
         (dict(window=-1), "window.*-1"),
         (dict(window=2.5), "window.*2.5"),
         (dict(frames=torch.tensor([0, 1, 7, 3, 7])), "samples 2 and 4.*frame 7"),
-        (dict(targets=torch.full((5, 3, 2), torch.inf)), "sample 0, landmark 0"),
+        (dict(found=torch.full((5, 3, 2), torch.inf)), "found of sample 0, landmark 0"),
     ],
 )
 def test_bad_arguments_are_named(change, message):
     arguments = dict(
         targets=torch.zeros(5, 3, 2),
+        observed=torch.zeros(5, 3, 2),
+        found=torch.zeros(5, 3, 2),
         sequences=torch.zeros(5, dtype=torch.long),
         frames=torch.arange(5),
     )

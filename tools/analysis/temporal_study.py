@@ -8,8 +8,9 @@ compared, so that one training serves them all:
 
 - the annotations;
 - the search alone;
-- either made to agree over time, by temporal_targets with several windows;
-- consensus of annotations and search, alone and made to agree over time;
+- consensus of annotations and search;
+- each of the three made to agree over time, by temporal_targets with several windows;
+- consensus smoothed by the same parabolas whatever the motion;
 - the search moved from frame to frame along the annotations and averaged, which is
   what searching the sum of neighbouring frames' maps amounts to.
 
@@ -62,8 +63,15 @@ def parse_args():
         "--windows",
         type=int,
         nargs="+",
-        default=[2, 3, 4, 5, 7],
-        help="to try, frames before and after (default: 2 3 4 5 7)",
+        default=[3, 5, 8],
+        help="to try, frames before and after (default: 3 5 8)",
+    )
+    parser.add_argument(
+        "--stride",
+        type=int,
+        default=1,
+        help="compare on every so many frames, as if the others were not there; "
+        "windows count them all the same (default: 1)",
     )
     parser.add_argument(
         "--drift-share",
@@ -134,11 +142,14 @@ def reach_consensus(annotations, found, options):
     return consensus_targets(*flat, **options).view(found.shape) * size
 
 
-def agree(points, window):
+def agree(points, annotations, found, window, stride):
     videos, frames = points.shape[:2]
-    sequences = torch.arange(videos).repeat_interleave(frames)
-    numbers = torch.arange(frames).repeat(videos)
-    smooth = temporal_targets(points.flatten(0, 1), sequences, numbers, window=window)
+    smooth = temporal_targets(
+        *(p.flatten(0, 1) for p in (points, annotations, found)),
+        torch.arange(videos).repeat_interleave(frames),
+        stride * torch.arange(frames).repeat(videos),
+        window=window,
+    )
     return smooth.view(points.shape)
 
 
@@ -151,17 +162,24 @@ def along_annotations(annotations, found, window):
     return annotations + torch.stack(mean, 1)
 
 
-def variants(annotations, found, consensus, windows):
+def variants(annotations, found, consensus, windows, stride):
     """Name to targets, in the table's order."""
     joint = reach_consensus(annotations, found, consensus)
     result = {"annotations": annotations, "search": found, "consensus": joint}
-    for window in windows:
-        result[f"search along annotations, window {window}"] = along_annotations(
-            annotations, found, window
-        )
     for name in ("annotations", "search", "consensus"):
         for window in windows:
-            result[f"{name}, temporal, window {window}"] = agree(result[name], window)
+            result[f"{name}, temporal, window {window}"] = agree(
+                result[name], annotations, found, window, stride
+            )
+    for window in windows:
+        # Tracks that share no motion.
+        result[f"consensus, parabolas, window {window}"] = agree(
+            joint, found, -found, window, stride
+        )
+    for window in windows:
+        result[f"search along annotations, window {window}"] = along_annotations(
+            annotations, found, window // stride
+        )
     return result
 
 
@@ -192,9 +210,9 @@ def study(seed, args):
         ids = make_videos(tree, seed, args)
         train(folder, training_config(tree, ids, seed, args.epochs))
     state = torch.load(checkpoint, map_location="cpu")[CHECKPOINT_KEY]
-    annotations, found, truth = tracks(state, tree)
+    annotations, found, truth = (p[:, :: args.stride] for p in tracks(state, tree))
     consensus = Config.fromfile(CONFIG).custom_hooks[1].consensus
-    made = variants(annotations, found, consensus, args.windows)
+    made = variants(annotations, found, consensus, args.windows, args.stride)
     return {name: figures(targets, truth) for name, targets in made.items()}
 
 

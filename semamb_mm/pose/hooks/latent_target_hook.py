@@ -265,6 +265,8 @@ class LatentTargetHook(Hook):
         if self.temporal is not None:
             targets = temporal_targets(
                 targets,
+                store.annotations[rows].double(),
+                store.found[rows].double(),
                 store.sequences[rows],
                 store.frame_numbers[rows],
                 visible=visible,
@@ -275,10 +277,11 @@ class LatentTargetHook(Hook):
     def _check_neighbours(self, runner: Runner) -> None:
         """Tell how many samples have enough frames beside them."""
         store = self.store
-        # Numbers that no parabola meets change wherever anything can.
+        # Numbers that no parabola meets, and that share no motion, change wherever
+        # anything can.
         probe = torch.rand(len(store), 1, 2, generator=torch.Generator())
         smooth = temporal_targets(
-            probe, store.sequences, store.frame_numbers, **self.temporal
+            probe, probe, -probe, store.sequences, store.frame_numbers, **self.temporal
         )
         changed = int((smooth != probe).any(-1).sum())
         if not changed:
