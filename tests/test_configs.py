@@ -13,7 +13,7 @@ from semamb_mm.pose.datasets import write_pts_tree
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
-POSE_CONFIGS = [path for path in CONFIGS if path.parent.name != "osm_caa"]
+POSE_CONFIGS = [path for path in CONFIGS if path.stem.startswith("slim-hourglass")]
 
 
 def tiny_tree(root):

@@ -49,9 +49,9 @@ class RollNormalizedEstimator(TopdownPoseEstimator):
     Train with :class:`NormalizeRoll` in the pipeline. The training step is
     :class:`mmpose.models.TopdownPoseEstimator`'s, and so are the checkpoints.
 
-    The paper's row 'Norm' is not described further. Ours: one network for both
-    passes, the roll's measure, and that the second crop is cut from the first, so
-    that its corners are empty (grey) where the first does not reach.
+    For the paper's rows '+ Norm', of whose details we have no source. Ours: that one
+    network makes both passes, the roll's measure, and that the second crop is cut
+    from the first, so that its corners are empty (grey) where that does not reach.
     """
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:

@@ -17,8 +17,9 @@ class NormalizeRoll(BaseTransform):
     between ``RandomBBoxTransform`` and ``TopdownAffine``; semantic alignment brings
     its targets back through it as through any rotated box.
 
-    The paper names a row 'Norm' and does not say how: the roll's measure
-    (:func:`~semamb_mm.pose.face_roll.face_roll`), the jitter and the share are ours.
+    For the paper's rows '+ Norm', of whose details we have no source: the roll's
+    measure (:func:`~semamb_mm.pose.face_roll.face_roll`), the jitter and the share
+    are ours.
 
     Required Keys:
 

@@ -1,0 +1,1 @@
+_base_ = '../_base_/aflw_256.py'
