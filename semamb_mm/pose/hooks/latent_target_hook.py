@@ -288,8 +288,8 @@ class LatentTargetHook(Hook):
             raise ValueError(
                 f"LatentTargetHook(temporal={self.temporal}) changes nothing here: no "
                 "sample has three others with its 'sequence_id' whose 'frame_number's "
-                "are within the window. Face300VWVideoDataset gives both; with a "
-                "stride, the window must be that much larger"
+                "are within the window. Face300VWVideoDataset gives both; the window "
+                "counts frames of the video, of which a large stride leaves too few"
             )
         runner.logger.info(
             f"{changed} of {len(store)} samples have frames beside them to agree with."
