@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CHUNK = 8192  # rows at a time: the moments of all 300-VW would take gigabytes
+CHUNK = 1024  # rows at a time: the moments of all 300-VW would take gigabytes
 
 
 def temporal_targets(
@@ -116,7 +116,7 @@ def _moves(tracks, sequences, frames, seen, window: int, rows: Tensor) -> Tensor
             term = weight * (distance**power)[:, None]
             weights[power] += term
             if power < 3:
-                values[power] += term[..., None] * difference
+                values[power].addcmul_(term[..., None], difference)
         count += used
     s0, s1, s2, s3, s4 = weights
     # First row of the inverse of the normal equations' matrix, times their determinant.
