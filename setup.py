@@ -88,7 +88,7 @@ setup(
         pose=["mmpose>=1.3.2", "mmcv>=2.1.0"],
         pretrain=["mmpretrain>=1.2.0", "mmcv>=2.1.0"],
         # Face300VWVideoDataset; nothing else reads videos.
-        video=["av>=15.1.0"],
+        video=["av>=17.1.0"],
         onnx=["onnx", "onnxruntime"],
     ),
     cmdclass=dict(build_py=BuildWithMim, develop=DevelopWithMim),

@@ -1,38 +1,54 @@
 """Reading video frames by number: which library is exact, and how fast it is.
 
-Writes videos whose frames carry their number (MJPEG, MPEG-4 and, with PyAV, H.264 with
-B-frames, each as .avi) to a temporary folder and prints four tables, medians over
---repeats:
+Writes .avi videos whose frames carry their number, in several codecs, with key frames
+every 12 or 250 frames, to a temporary folder and prints
 
-1. libraries that are installed (OpenCV, PyAV, decord): frames that a seek misses, and
-   time a seek;
-2. Face300VWVideoDataset, sequential, decode only, against OpenCV's plain loop;
-3. shuffled reading with a stride against the same frames extracted as JPEGs, with the
-   bytes that each takes;
-4. memory of one process over --reads shuffled reads, and the time to open the index of
-   a tree of --videos videos (copies of one, with their own annotations), first and
-   second time.
+1. libraries that are installed (OpenCV, PyAV by time stamps, decord) and this package:
+   frames that a seek misses, and CPU time a seek;
+2. Face300VWVideoDataset, sequential, against PyAV's and OpenCV's plain loops, all of
+   them to BGR arrays, and the frames per second of building its index;
+3. shuffled reading with a stride against the same frames extracted as JPEGs, as
+   extract_300vw.py writes them, with the bytes that each takes;
+4. memory of a data loading worker over --reads shuffled reads of 8 videos;
+5. the time to open the index of a tree of --videos videos of 160 x 120 pixels with
+   --annotations .pts files each, the first and the second time.
+
+Rates are frames per second of one CPU core, the median of --repeats: other work on the
+machine disturbs them little.
 """
 
 import argparse
 import random
-import shutil
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from semamb_mm.pose.datasets import Face300VWVideoDataset
 from semamb_mm.pose.datasets.face_300vw import SPLITS
 from semamb_mm.pose.datasets.pts_io import write_pts
+from semamb_mm.pose.datasets.video_frames import VideoFrames, scan_video
 
 BITS = 12
+# Encoder, bits per second at 640 x 480, options.
+CODECS = {
+    "MJPEG": ("mjpeg", 20e6, dict(strict="unofficial")),
+    "MPEG-4, 12": ("mpeg4", 2e6, dict(g="12")),
+    "MPEG-4 B, 12": ("mpeg4", 2e6, dict(g="12", bf="2")),
+    "MPEG-4 B, 250": ("mpeg4", 2e6, dict(g="250", bf="2")),
+    "H.264 B, 12": ("libx264", 2e6, dict(g="12", bf="3")),
+    "H.264 B, 250": ("libx264", 2e6, dict(g="250", bf="3")),
+}
 
 
 def parse_args():
@@ -42,19 +58,22 @@ def parse_args():
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--size", type=int, nargs=2, default=[640, 480])
     parser.add_argument("--stride", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--reads", type=int, default=20000)
     parser.add_argument("--videos", type=int, default=114)
+    parser.add_argument("--annotations", type=int, default=1912)
     return parser.parse_args()
 
 
 def frame(number, size):
-    """A moving picture with its number, from 0, in bars at the top."""
+    """A moving, noisy picture with its number, from 0, in bars at the top."""
     width, height = size
-    rng = np.random.default_rng(number // 25)
-    image = rng.integers(0, 255, (height // 32, width // 32, 3), np.uint8)
+    rng = np.random.default_rng(number // 100)
+    image = rng.integers(0, 255, (height // 32 + 1, width // 32 + 1, 3), np.uint8)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     image = np.roll(image, 2 * number, axis=1)
+    grain = np.random.default_rng(number).normal(0, 2, image.shape)
+    image = np.clip(image + grain, 0, 255).astype(np.uint8)
     step = width // BITS
     for bit in range(BITS):
         image[:32, bit * step : (bit + 1) * step] = 255 if number >> bit & 1 else 0
@@ -63,37 +82,20 @@ def frame(number, size):
 
 def number_of(image):
     step = image.shape[1] // BITS
-    bars = [image[8:24, i * step + 8 : (i + 1) * step - 8].mean() for i in range(BITS)]
+    bars = [image[8:24, i * step + 3 : (i + 1) * step - 3].mean() for i in range(BITS)]
     return sum(int(bar > 127) << bit for bit, bar in enumerate(bars))
 
 
-def write_videos(folder, args):
-    """Codec to .avi file."""
-    videos = {}
-    for codec in ("MJPG", "XVID"):
-        path = folder / f"{codec}.avi"
-        code = cv2.VideoWriter_fourcc(*codec)
-        writer = cv2.VideoWriter(str(path), code, 25, tuple(args.size))
-        for number in range(args.frames):
-            writer.write(frame(number, args.size))
-        writer.release()
-        videos[codec] = path
-    try:
-        import av
-    except ImportError:
-        return videos
-    path = folder / "H264.avi"
+def write_video(path, frames, size, encoder, bit_rate, options):
     with av.open(str(path), "w") as container:
-        options = {"g": "60", "bf": "3"}
-        stream = container.add_stream("libx264", rate=25, options=options)
-        stream.width, stream.height = args.size
+        stream = container.add_stream(encoder, rate=25, options=options)
+        stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        for number in range(args.frames):
-            image = av.VideoFrame.from_ndarray(frame(number, args.size), format="bgr24")
+        stream.bit_rate = int(bit_rate * size[0] * size[1] / (640 * 480))
+        for number in range(frames):
+            image = av.VideoFrame.from_ndarray(frame(number, size), format="bgr24")
             container.mux(stream.encode(image))
         container.mux(stream.encode())
-    videos["H264"] = path
-    return videos
 
 
 def opencv_reader(path):
@@ -107,15 +109,14 @@ def opencv_reader(path):
 
 
 def pyav_reader(path):
-    import av
-
+    """The usual way: by the presentation time stamps."""
     container = av.open(str(path))
     stream = container.streams.video[0]
     stream.thread_type = "NONE"
     stamps = sorted(p.pts for p in container.demux(stream) if p.size)
 
     def read(number):
-        container.seek(stamps[number], stream=stream, backward=True)
+        container.seek(stamps[number], stream=stream)
         for image in container.decode(stream):
             if image.pts is None or image.pts >= stamps[number]:
                 return image.to_ndarray(format="bgr24")
@@ -131,126 +132,161 @@ def decord_reader(path):
     return lambda number: video[number].asnumpy()[..., ::-1]
 
 
+def our_reader(path):
+    return VideoFrames(path, scan_video(path)).read
+
+
 def compare_libraries(videos, args):
-    print("codec  library   missed   ms a seek")
+    print("codec          library       missed   ms a seek")
     order = random.Random(0).sample(range(args.frames), min(100, args.frames))
     for codec, path in videos.items():
         for name, open_video in (
             ("OpenCV", opencv_reader),
-            ("PyAV", pyav_reader),
+            ("PyAV, stamps", pyav_reader),
             ("decord", decord_reader),
+            ("this package", our_reader),
         ):
             try:
                 read = open_video(path)
             except ImportError:
                 continue
-            start, missed = time.perf_counter(), 0
+            start, missed = time.process_time(), 0
             for number in order:
                 try:
                     image = read(number)
                     missed += image is None or number_of(image) != number
                 except Exception:  # a library's own error counts as a miss
                     missed += 1
-            elapsed = 1000 * (time.perf_counter() - start) / len(order)
-            print(f"{codec:5}  {name:7}  {missed:3}/{len(order)}  {elapsed:9.2f}")
+            elapsed = 1000 * (time.process_time() - start) / len(order)
+            print(f"{codec:13}  {name:12}  {missed:3}/{len(order)}  {elapsed:9.2f}")
 
 
-def make_tree(folder, path, ids, frames):
+def make_tree(folder, path, ids, annotations):
     points = np.stack(np.meshgrid(np.arange(17), np.arange(4)), -1).reshape(-1, 2)
-    for number, video in enumerate(ids):
+    text = None
+    for video in ids:
         annot = folder / video / "annot"
         annot.mkdir(parents=True)
-        if number:
-            shutil.copytree(folder / ids[0] / "annot", annot, dirs_exist_ok=True)
-        else:
-            for index in range(1, frames + 1):
-                write_pts(annot / f"{index:06d}.pts", 8.0 * points + index % 50)
+        for index in range(1, annotations + 1):
+            pts = annot / f"{index:06d}.pts"
+            if text is None:
+                write_pts(pts, 6.0 * points + 10.25)
+                text = pts.read_text()
+            pts.write_text(text)
         (folder / video / "vid.avi").symlink_to(path)
     return folder
 
 
-def rate(function, count, repeats):
-    times = []
+def rates(functions, count, repeats):
+    """Calls a second of CPU time ``count``, the functions in turn, medians."""
+    times = [[] for _ in functions]
     for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return count / statistics.median(times)
+        for function, taken in zip(functions, times):
+            start = time.process_time()
+            function()
+            taken.append(time.process_time() - start)
+    return [count / statistics.median(taken) for taken in times]
 
 
-def compare_reading(folder, videos, args):
-    print("\ncodec  plain loop, frames/s  dataset  ratio")
-    datasets = {}
-    for codec, path in videos.items():
-        root = make_tree(folder / codec, path, ["001"], args.frames)
-        dataset = datasets[codec] = Face300VWVideoDataset(str(root), ids=["001"])
+def pyav_loop(path):
+    reformatter = VideoReformatter()
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        for image in container.decode(stream):
+            reformatter.reformat(image, format="bgr24", threads=1).to_ndarray()
 
-        def plain(path=path):
-            capture = cv2.VideoCapture(
-                str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-            )
-            while capture.read()[0]:
-                pass
 
-        def ours(dataset=dataset):
-            for index in range(len(dataset)):
-                dataset.get_data_info(index)
+def opencv_loop(path):
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    while capture.read()[0]:
+        pass
 
-        loop, own = (rate(f, args.frames, args.repeats) for f in (plain, ours))
-        print(f"{codec:5}  {loop:20.0f}  {own:7.0f}  {own / loop:.2f}")
 
+def compare_sequential(datasets, videos, args):
     print(
-        f"\ncodec  shuffled, stride {args.stride}: frames/s  JPEGs  ratio  size ratio"
+        "\ncodec          frames/s: PyAV loop  OpenCV loop  dataset  of PyAV  "
+        "of OpenCV  indexing"
     )
     for codec, path in videos.items():
-        jpegs = folder / f"{codec}_jpegs"
-        jpegs.mkdir()
-        for number in range(args.frames):
-            cv2.imwrite(str(jpegs / f"{number}.jpg"), frame(number, args.size))
-        order = list(range(0, args.frames, args.stride))
-        random.Random(0).shuffle(order)
-
-        def ours(dataset=datasets[codec], order=order):
-            for number in order:
-                dataset.get_data_info(number)
-
-        def files(jpegs=jpegs, order=order):
-            for number in order:
-                cv2.imread(str(jpegs / f"{number}.jpg"))
-
-        own, images = (rate(f, len(order), args.repeats) for f in (ours, files))
-        size = sum(p.stat().st_size for p in jpegs.iterdir()) / path.stat().st_size
-        print(
-            f"{codec:5}  {own:31.0f}  {images:5.0f}  {own / images:.2f}   1:{size:.0f}"
+        dataset = datasets[codec]
+        functions = (
+            lambda path=path: pyav_loop(path),
+            lambda path=path: opencv_loop(path),
+            lambda dataset=dataset: read_all(dataset, range(args.frames)),
+            lambda path=path: scan_video(path),
         )
-    return datasets
+        a, b, own, scan = rates(functions, args.frames, args.repeats)
+        print(
+            f"{codec:13}  {a:19.0f}  {b:11.0f}  {own:7.0f}  {own / a:7.2f}  "
+            f"{own / b:9.2f}  {scan:8.0f}"
+        )
 
 
-def resident_megabytes():
+def read_all(dataset, order):
+    for index in order:
+        dataset.get_data_info(index)
+
+
+def compare_shuffled(folder, datasets, videos, args):
+    jpegs = [folder / f"{number:06d}.jpg" for number in range(args.frames)]
+    for number, path in enumerate(jpegs):
+        image = frame(number, args.size)
+        cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    size = sum(path.stat().st_size for path in jpegs)
+    order = list(range(0, args.frames, args.stride))
+    random.Random(0).shuffle(order)
+    print(
+        f"\ncodec          shuffled, stride {args.stride}: frames/s  JPEGs  ratio  "
+        "disk, video : JPEGs"
+    )
+    for codec, path in videos.items():
+        functions = (
+            lambda codec=codec: read_all(datasets[codec], order),
+            lambda: [cv2.imread(str(jpegs[number])) for number in order],
+        )
+        own, images = rates(functions, len(order), args.repeats)
+        print(
+            f"{codec:13}  {own:31.0f}  {images:5.0f}  {own / images:5.2f}  "
+            f"1 : {size / path.stat().st_size:.0f}"
+        )
+
+
+def resident_megabytes(_):
+    """In a pipeline: memory of the process that reads."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * 4096 / 2**20
 
 
-def watch_memory(dataset, reads):
-    order = random.Random(0)
-    print("\nreads  memory, MB")
-    for count in range(reads + 1):
-        dataset.get_data_info(order.randrange(len(dataset)))
-        if count % (reads // 4) == reads // 50 or count == reads:
-            print(f"{count:5}  {resident_megabytes():.1f}")
+def watch_memory(folder, path, args):
+    ids = [f"{number:03d}" for number in range(8)]
+    root = make_tree(folder, path, ids, args.frames)
+    pipeline = [resident_megabytes]
+    dataset = Face300VWVideoDataset(str(root), ids=ids, pipeline=pipeline)
+    order = random.Random(0).choices(range(len(dataset)), k=args.reads)
+    loader = DataLoader(
+        dataset, 50, sampler=order, num_workers=1, collate_fn=pseudo_collate
+    )
+    print("\nreads  memory of the worker, MB")
+    for batch, used in enumerate(loader, start=1):
+        count = 50 * batch
+        if count == 500 or count % (args.reads // 8) == 0:
+            print(f"{count:5}  {used[-1]:.1f}")
 
 
-def time_index(folder, path, args):
+def time_index(folder, args):
+    path = folder / "small.avi"
+    write_video(path, args.annotations, (160, 120), *CODECS["MPEG-4 B, 12"])
     ids = (*SPLITS["train"], *SPLITS["test"])[: args.videos]
-    root = make_tree(folder / "tree", path, ids, args.frames)
+    root = make_tree(folder / "tree", path, ids, args.annotations)
     times = []
     for _ in range(2):
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         dataset = Face300VWVideoDataset(str(root), ids=ids)
-        times.append(time.perf_counter() - start)
+        times += [time.perf_counter() - start[0], time.process_time() - start[1]]
     print(
         f"\nindex of {len(ids)} videos, {len(dataset)} frames: first time "
-        f"{times[0]:.1f} s, second time {times[1]:.2f} s"
+        "{:.1f} s ({:.1f} s of CPU), second time {:.2f} s ({:.2f} s)".format(*times)
     )
 
 
@@ -258,11 +294,17 @@ def main():
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        videos = write_videos(folder, args)
+        videos, datasets = {}, {}
+        for number, codec in enumerate(CODECS):
+            videos[codec] = folder / f"{number}.avi"
+            write_video(videos[codec], args.frames, args.size, *CODECS[codec])
+            root = make_tree(folder / f"{number}", videos[codec], ["001"], args.frames)
+            datasets[codec] = Face300VWVideoDataset(str(root), ids=["001"])
         compare_libraries(videos, args)
-        datasets = compare_reading(folder, videos, args)
-        watch_memory(datasets["XVID"], args.reads)
-        time_index(folder, videos["XVID"], args)
+        compare_sequential(datasets, videos, args)
+        compare_shuffled(folder, datasets, videos, args)
+        watch_memory(folder / "memory", videos["MPEG-4 B, 12"], args)
+        time_index(folder, args)
 
 
 if __name__ == "__main__":

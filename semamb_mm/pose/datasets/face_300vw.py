@@ -59,8 +59,10 @@ METAINFO_KEYS = (
     "skeleton_links",
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+# Videos that are read from the start without a word if need be.
+FEW_FRAMES = 250
 # Part of an index's fingerprint: raised when what it holds changes.
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 
 
 @cache
@@ -88,6 +90,9 @@ class _Video:
     Attributes:
         numbers: ``(N,)`` int32 numbers of its ``.pts`` files, ascending.
         keypoints: ``(N, 68, 2)`` float32, pixels.
+        boxes: ``(N, 4)`` float32, of the keypoints.
+        visible: ``(N, 68)`` bool, whether a keypoint is in the image.
+        size: width and height of the frames, pixels.
         stamps: ``(N, 2)`` int64, size and time of change of the ``.pts`` files.
         names: ``(N,)`` str, files of the extracted frames; None for videos.
         facts: of the video file; None for extracted frames.
@@ -96,6 +101,9 @@ class _Video:
 
     numbers: np.ndarray
     keypoints: np.ndarray
+    boxes: np.ndarray
+    visible: np.ndarray
+    size: tuple[int, int]
     stamps: np.ndarray
     names: np.ndarray | None
     facts: VideoFacts | None
@@ -103,12 +111,21 @@ class _Video:
 
 
 def _pts_path(folder: str | os.PathLike, number: int) -> str:
-    return os.path.join(folder, "annot", f"{number:06d}.pts")
+    return f"{folder}/annot/{number:06d}.pts"
 
 
 def _file_stamp(path: str) -> tuple[int, int]:
     stat = os.stat(path)
     return stat.st_size, stat.st_mtime_ns
+
+
+def _box_and_visible(
+    keypoints: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of ``(N, 68, 2)`` keypoints: ``(N, 4)`` boxes; ``(N, 68)``, which are inside."""
+    boxes = np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
+    inside = (keypoints > -0.5) & (keypoints < np.subtract(size, 0.5))
+    return boxes, inside.all(2)
 
 
 def _shown(numbers: set[int]) -> str:
@@ -141,8 +158,8 @@ class _Frames(Sequence):
     def __getitem__(self, index: int) -> dict:
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        video, row = self.places[index]
-        return self.describe(int(video), int(row), index % len(self))
+        video, row = self.places[index].tolist()
+        return self.describe(video, row, index % len(self))
 
     def __deepcopy__(self, memo) -> _Frames:
         return self
@@ -253,7 +270,8 @@ class _Face300VW(BaseCocoStyleDataset):
         # Made anew each time, so that there is nothing to copy.
         info = self.data_list[idx]
         info["sample_idx"] = idx if idx >= 0 else len(self) + idx
-        info.update({key: self._metainfo[key] for key in METAINFO_KEYS})
+        for key in METAINFO_KEYS:
+            info[key] = self._metainfo[key]
         return info
 
     @force_full_init
@@ -309,7 +327,7 @@ class _Face300VW(BaseCocoStyleDataset):
         """Changes with the video, and when files come, go or are replaced.
 
         A ``.pts`` file that is written to in place changes no folder: each is looked
-        at when it is used, see :meth:`_keypoints`. To do that here would take more
+        at when it is used, see :meth:`_annotation`. To do that here would take more
         than a second for 300-VW's 218,000, and minutes over a network.
         """
         parts = [INDEX_VERSION, self.origin, self.on_mismatch]
@@ -331,6 +349,9 @@ class _Face300VW(BaseCocoStyleDataset):
                 return _Video(
                     stored["numbers"],
                     stored["keypoints"],
+                    stored["boxes"],
+                    stored["visible"],
+                    tuple(stored["size"].tolist()),
                     stored["stamps"],
                     names if names.size else None,
                     facts and VideoFacts(**facts, keys=stored["keys"]),
@@ -343,7 +364,7 @@ class _Face300VW(BaseCocoStyleDataset):
         fingerprint = self._fingerprint(video)
         folder = Path(self.data_root) / video
         annotated = self._annotated(folder)
-        usable, names, facts, notes = self._images(video, set(annotated))
+        usable, size, names, facts, notes = self._images(video, set(annotated))
         numbers = [number for number in annotated if number in usable]
         keypoints = np.empty((len(numbers), NUM_LANDMARKS, 2), np.float32)
         stamps = np.empty((len(numbers), 2), np.int64)
@@ -354,6 +375,8 @@ class _Face300VW(BaseCocoStyleDataset):
         index = _Video(
             np.array(numbers, np.int32),
             keypoints,
+            *_box_and_visible(keypoints, size),
+            size,
             stamps,
             names and np.array([names[number] for number in numbers]),
             facts,
@@ -373,6 +396,9 @@ class _Face300VW(BaseCocoStyleDataset):
                     fingerprint=fingerprint,
                     numbers=index.numbers,
                     keypoints=index.keypoints,
+                    boxes=index.boxes,
+                    visible=index.visible,
+                    size=index.size,
                     stamps=index.stamps,
                     names=() if index.names is None else index.names,
                     facts=json.dumps(facts or None),
@@ -406,8 +432,10 @@ class _Face300VW(BaseCocoStyleDataset):
 
     def _images(
         self, video: str, annotated: set[int]
-    ) -> tuple[set[int], dict[int, str] | None, VideoFacts | None, list[str]]:
-        """Frames that may be used: numbers, files, facts of the video, and notes.
+    ) -> tuple[
+        set[int], tuple[int, int], dict[int, str] | None, VideoFacts | None, list[str]
+    ]:
+        """Frames that may be used: numbers, size, files, facts of the video, notes.
 
         Raises where they do not match the annotations, or notes it.
         """
@@ -455,29 +483,31 @@ class _Face300VW(BaseCocoStyleDataset):
 
     # one sample
 
-    def _keypoints(self, position: int, row: int) -> np.ndarray:
-        """``(68, 2)`` landmarks; read anew if the file is not the indexed one."""
+    def _annotation(
+        self, position: int, row: int, number: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Keypoints, box and visibility; anew if the file is not the indexed one."""
         stored = self._videos[position]
-        folder = os.path.join(self.data_root, self.ids[position])
-        path = _pts_path(folder, int(stored.numbers[row]))
-        if _file_stamp(path) != tuple(stored.stamps[row].tolist()):
-            return read_pts(path, NUM_LANDMARKS, self.origin)
-        return stored.keypoints[row].copy()
+        path = _pts_path(f"{self.data_root}/{self.ids[position]}", number)
+        if _file_stamp(path) == tuple(stored.stamps[row].tolist()):
+            box, visible = stored.boxes[row], stored.visible[row]
+            return stored.keypoints[row].copy(), box.copy(), visible
+        keypoints = read_pts(path, NUM_LANDMARKS, self.origin)
+        boxes, visible = _box_and_visible(keypoints[None], stored.size)
+        return keypoints, boxes[0], visible[0]
 
     def _describe(self, position: int, row: int, index: int) -> dict:
+        # What can be computed beforehand is in the index: MJPEG frames take hardly
+        # longer to decode than this took.
         video = self.ids[position]
-        number = int(self._videos[position].numbers[row])
-        keypoints = self._keypoints(position, row)
-        if self._boxes is None:
-            box = np.concatenate([keypoints.min(0), keypoints.max(0)])
-        else:
+        number = self._videos[position].numbers[row].item()
+        keypoints, box, visible = self._annotation(position, row, number)
+        if self._boxes is not None:
             box = self._boxes[position][row].copy()
-        path, size = self._frame_path(position, row)
-        visible = ((keypoints > -0.5) & (keypoints < np.array(size) - 0.5)).all(1)
         return dict(
             id=index,
             img_id=index,
-            img_path=path,
+            img_path=self._frame_path(position, row),
             sample_key=f"{video}/{number:06d}",
             sequence_id=video,
             frame_number=number,
@@ -486,7 +516,7 @@ class _Face300VW(BaseCocoStyleDataset):
             iscrowd=0,
             bbox=box[None],
             bbox_score=np.ones(1, np.float32),
-            num_keypoints=int(visible.sum()),
+            num_keypoints=int(np.count_nonzero(visible)),
             keypoints=keypoints[None],
             keypoints_visible=visible[None].astype(np.float32),
         )
@@ -494,8 +524,7 @@ class _Face300VW(BaseCocoStyleDataset):
     def _sources(self, folder: Path) -> list[Path]:
         raise NotImplementedError
 
-    def _frame_path(self, position: int, row: int) -> tuple[str, Sequence]:
-        """A frame's ``img_path`` and its (width, height)."""
+    def _frame_path(self, position: int, row: int) -> str:
         raise NotImplementedError
 
 
@@ -554,21 +583,20 @@ class Face300VWVideoDataset(_Face300VW):
     def get_data_info(self, idx: int) -> dict:
         """The annotation of a frame, with the frame as ``img``."""
         info = super().get_data_info(idx)
-        video = info["sequence_id"]
-        facts = self._videos[self.ids.index(video)].facts
-        path = str(self._video_file(video))
+        facts = self._videos[self.ids.index(info["sequence_id"])].facts
+        path = self._video_file(info["sequence_id"])
         info["img"] = self._pool.read(path, info["frame_number"] - 1, facts)
         return info
 
-    def _video_file(self, video: str) -> Path:
-        return Path(self.data_root) / video / "vid.avi"
+    def _video_file(self, video: str) -> str:
+        return f"{self.data_root}/{video}/vid.avi"
 
     def _sources(self, folder: Path) -> list[Path]:
         return [folder / "vid.avi", folder / "annot"]
 
     def _images(
         self, video: str, annotated: set[int]
-    ) -> tuple[set[int], None, VideoFacts, list[str]]:
+    ) -> tuple[set[int], tuple[int, int], None, VideoFacts, list[str]]:
         path = self._video_file(video)
         facts = scan_video(path)
         usable, notes = self._paired(video, annotated, facts)
@@ -577,13 +605,13 @@ class Face300VWVideoDataset(_Face300VW):
                 f"{path}: the frame rate varies; frames are numbered in the order of "
                 "decoding, not by time"
             )
-        if facts.num_frames > 1 and not facts.seekable:
+        if facts.num_frames > FEW_FRAMES and not facts.seekable:
             notes.append(
                 f"{path}: reading cannot begin in the middle, so that frames are "
                 "reached by decoding from the start; shuffled reading will be slow. "
                 "Extract the frames and use Face300VWFrameDataset"
             )
-        return usable, None, facts, notes
+        return usable, (facts.width, facts.height), None, facts, notes
 
     def _paired(
         self, video: str, annotated: set[int], facts: VideoFacts
@@ -609,11 +637,9 @@ class Face300VWVideoDataset(_Face300VW):
         complaints += _unpaired(annotated, frames, "vid.avi")
         return usable, [self._note(video, complaints, usable, error)]
 
-    def _frame_path(self, position: int, row: int) -> tuple[str, Sequence]:
-        stored = self._videos[position]
-        path = self._video_file(self.ids[position])
-        facts = stored.facts
-        return f"{path}#{stored.numbers[row]:06d}", (facts.width, facts.height)
+    def _frame_path(self, position: int, row: int) -> str:
+        number = self._videos[position].numbers[row].item()
+        return f"{self._video_file(self.ids[position])}#{number:06d}"
 
 
 @DATASETS.register_module()
@@ -628,7 +654,6 @@ class Face300VWFrameDataset(_Face300VW):
     """
 
     def __init__(self, data_root: str, *args, **kwargs) -> None:
-        self._sizes: dict[int, tuple[int, int]] = {}  # by the video's position
         self._whole: set[tuple[int, int]] = set()  # images read once in full
         super().__init__(data_root, *args, **kwargs)
 
@@ -637,7 +662,7 @@ class Face300VWFrameDataset(_Face300VW):
 
     def _images(
         self, video: str, annotated: set[int]
-    ) -> tuple[set[int], dict[int, str], None, list[str]]:
+    ) -> tuple[set[int], tuple[int, int], dict[int, str], None, list[str]]:
         imgs = Path(self.data_root) / video / "imgs"
         if not imgs.is_dir():
             raise FileNotFoundError(
@@ -654,24 +679,28 @@ class Face300VWFrameDataset(_Face300VW):
             )
         usable = annotated & set(names)
         complaints = _unpaired(annotated, set(names), "imgs/")
-        if not complaints:
-            return usable, names, None, []
-        return usable, names, None, [self._note(video, complaints, usable, PtsError)]
+        notes = []
+        if complaints:
+            notes.append(self._note(video, complaints, usable, PtsError))
+        size = self._first_size([imgs / names[number] for number in sorted(usable)])
+        return usable, size, names, None, notes
 
-    def _frame_path(self, position: int, row: int) -> tuple[str, Sequence]:
-        imgs = os.path.join(self.data_root, self.ids[position], "imgs")
-        path = os.path.join(imgs, str(self._videos[position].names[row]))
-        if position not in self._sizes:
+    @staticmethod
+    def _first_size(paths: list[Path]) -> tuple[int, int]:
+        """Width and height of the first image that has any."""
+        for path in paths:
             try:
                 with Image.open(path) as image:
-                    self._sizes[position] = image.size
-            except (OSError, SyntaxError) as error:
-                raise BadImageError(
-                    f"{path}: not a readable image ({error})"
-                ) from error
-        return path, self._sizes[position]
+                    return image.size
+            except (OSError, SyntaxError):
+                continue  # named when it is read
+        raise BadImageError(f"{paths[0].parent}: no readable image")
+
+    def _frame_path(self, position: int, row: int) -> str:
+        name = str(self._videos[position].names[row])
+        return os.path.join(self.data_root, self.ids[position], "imgs", name)
 
     def _check_image(self, position: int, row: int) -> None:
         if (position, row) not in self._whole:
-            _read_fully(self._frame_path(position, row)[0])
+            _read_fully(self._frame_path(position, row))
             self._whole.add((position, row))

@@ -172,7 +172,7 @@ def scan_video(path: str | os.PathLike) -> VideoFacts:
         damaged=damaged,
         keys=np.array(keys, np.int64),
     )
-    if not _is_exact(path, facts, probes):
+    if facts.seekable and not _is_exact(path, facts, probes):
         facts.keys = facts.keys[:1]
     return facts
 
@@ -232,6 +232,7 @@ class VideoFrames:
 
     def __init__(self, path: str | os.PathLike, facts: VideoFacts) -> None:
         self.path, self.facts = path, facts
+        self._key_numbers = np.ascontiguousarray(facts.keys[:, 0])
         self._reformatter = VideoReformatter()
         self._begin()
 
@@ -241,19 +242,17 @@ class VideoFrames:
         Raises:
             VideoError: If it cannot be decoded. Nothing may be read after it.
         """
-        count, keys = self.facts.num_frames, self.facts.keys
+        count = self.facts.num_frames
         if not 0 <= number < count:
             raise VideoError(
                 f"{self.path}: frame {number} (from 0) of a video of {count} frames"
             )
-        passable = [known for known in self.facts.damaged if known < number]
-        key, stamp = keys[np.searchsorted(keys[:, 0], number, side="right") - 1]
         try:
-            if not key <= self._next <= number:
-                self._seek(int(key), int(stamp))
+            if number != self._next:
+                self._approach(number)
             for current in range(self._next, number + 1):
                 frame = next(self._frames)
-                if frame.is_corrupt and current not in passable:
+                if frame.is_corrupt and not self._is_known(current, number):
                     raise VideoError(
                         f"{self.path}: frame {current} (from 0) is damaged: it can be "
                         "decoded only in part"
@@ -264,10 +263,19 @@ class VideoFrames:
                 f"had {count} frames when it was indexed"
             ) from error
         self._next = number + 1
-        return self._reformatter.reformat(frame, format="bgr24").to_ndarray()
+        image = self._reformatter.reformat(frame, format="bgr24", threads=1)
+        return image.to_ndarray()
 
-    def _seek(self, key: int, stamp: int) -> None:
-        """Let the next frame be key frame ``key``, or the first of all."""
+    def _is_known(self, current: int, number: int) -> bool:
+        """Whether damage was there when the video was indexed, and is passed over."""
+        return current < number and current in self.facts.damaged
+
+    def _approach(self, number: int) -> None:
+        """Let the next frame be ``number``, or a little before it."""
+        nearest = np.searchsorted(self._key_numbers, number, side="right") - 1
+        key, stamp = self.facts.keys[nearest].tolist()
+        if key <= self._next <= number:
+            return
         if key:
             self._container.seek(stamp, stream=self._stream)
             packets = self._container.demux(self._stream)
