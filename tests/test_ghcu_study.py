@@ -74,6 +74,11 @@ def test_what_cannot_be_chosen_from(chooser, model, tmp_path, monkeypatch):
     plain.mkdir()
     with pytest.raises(SystemExit, match="model.head has no refiner"):
         call(chooser, monkeypatch, *write_model(plain))
+    config = Config.fromfile(model[0])
+    config.model.head.refiner.mode = "replace"
+    config.dump(tmp_path / "replace.py")
+    with pytest.raises(SystemExit, match="mode is 'replace'"):
+        call(chooser, monkeypatch, tmp_path / "replace.py", model[1])
     whole = tmp_path / "whole"
     whole.mkdir()
     with pytest.raises(SystemExit, match="train pipeline has none of"):
@@ -83,7 +88,7 @@ def test_what_cannot_be_chosen_from(chooser, model, tmp_path, monkeypatch):
 def test_the_study_measures_every_method_on_all_faces(study, model):
     path, checkpoint = model
     rows = study.evaluate(Config.fromfile(path), checkpoint, "procedural", 0)
-    assert len(rows) == len(study.CONDITIONS) * len(study.METHODS)
+    assert len(rows) == len(study.CONDITIONS) * (1 + 3 * len(study.REFINERS))
     for row in rows:
         assert np.isfinite(row["NME"]) and 0 <= row["FR@10"] <= row["FR@8"] <= 100
         occluded = row["condition"].startswith("occluded")
@@ -93,20 +98,21 @@ def test_the_study_measures_every_method_on_all_faces(study, model):
     assert f"| {first + 1:.2f} ({first:.2f}-{first + 2:.2f}) |" in text
 
 
-def test_rivals_are_tuned_on_faces_that_are_not_their_own(chooser, study):
+def test_rivals_are_tuned_on_faces_that_are_not_their_own(chooser, study, monkeypatch):
     """The nearest of a face's own shapes is itself: it would always win."""
     rng = np.random.default_rng(0)
     truth = rng.normal(0, 1, (40, 68, 2)) + np.linspace(0, 20, 68)[:, None]
-    seen = []
+    nearest, seen = study.nearest_shape, []
 
-    class Faces(chooser.Predictions):
-        def measured(self, refined):
-            seen.append(self.errors(refined).mean())
-            return super().measured(refined)
+    def remember(shapes, points, weights):
+        seen.append(np.abs(shapes - points).max((1, 2)).min())
+        return nearest(shapes, points, weights)
 
-    faces = Faces(truth, np.zeros((40, 68), bool), truth, np.ones((40, 68)), truth)
+    monkeypatch.setattr(study, "nearest_shape", remember)
+    hidden, sure = np.zeros((40, 68), bool), np.ones((40, 68))
+    faces = chooser.Predictions(truth, hidden, truth, sure, truth)
     study.tune_rival("nearest", [dict(power=1)], faces, faces, np.arange(68))
-    assert min(seen) > 0.01
+    assert len(seen) == 2 * 8 and min(seen) > 0.1
 
 
 def test_a_finished_run_is_not_repeated_and_another_is_not_mixed_in(

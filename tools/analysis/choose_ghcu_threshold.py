@@ -96,16 +96,15 @@ class Predictions:
     confidence: np.ndarray
     refined: np.ndarray
 
-    def errors(self, positions):
-        """``(N, K)`` over the face's size."""
-        unit = face_unit(np.nan_to_num(self.truth))[:, None]
-        return np.linalg.norm(positions - self.truth, axis=-1) / unit
-
     def measured(self, refined=None):
-        """For choose_threshold, of the refiner or of other positions."""
-        refined = self.refined if refined is None else refined
-        errors = self.errors(self.detected), self.errors(refined)
-        return Measured(self.confidence, *errors)
+        """With the errors, of the refiner or of other positions."""
+        return Measured(
+            self.confidence,
+            self.truth,
+            self.detected,
+            self.refined if refined is None else refined,
+            face_unit(np.nan_to_num(self.truth)),
+        )
 
 
 def predict(model, dataset, batch_size=32):
@@ -158,15 +157,21 @@ def main():
         config.merge_from_dict(args.cfg_options)
     init_default_scope(config.get("default_scope", "mmpose"))
     model = init_model(config, args.checkpoint, device=args.device)
-    if getattr(model.head, "refiner", None) is None:
+    refiner = getattr(model.head, "refiner", None)
+    if refiner is None:
         raise SystemExit(f"{args.config}: model.head has no refiner")
+    if refiner.mode == "replace":
+        raise SystemExit(
+            f"{args.config}: model.head.refiner.mode is 'replace', which no threshold "
+            "changes; choose one for 'threshold' or 'blend'"
+        )
     np.random.seed(args.seed)
     clean, degraded = (
         predict(model, training_faces(config, degrade, args.seed), args.batch_size)
         for degrade in (False, True)
     )
     threshold, curve = choose_threshold(
-        clean.measured(), degraded.measured(), args.tolerance
+        clean.measured(), degraded.measured(), refiner.mode, args.tolerance
     )
     print_curve(curve)
 
@@ -174,7 +179,10 @@ def main():
     state = checkpoint["state_dict"]
     state["head.refiner.threshold"] = torch.as_tensor(threshold, dtype=torch.float32)
     checkpoint.setdefault("meta", {})["ghcu_threshold"] = dict(
-        threshold=threshold.tolist(), curve=curve, tolerance=args.tolerance
+        threshold=threshold.tolist(),
+        mode=refiner.mode,
+        curve=curve,
+        tolerance=args.tolerance,
     )
     default = Path(args.checkpoint).with_suffix("")
     out = Path(args.out or f"{default}_threshold.pth")

@@ -7,9 +7,10 @@ a detector, a GHCU on it, and fits the rivals to the same training faces:
   confidence (Cootes et al. 1995, with a prior);
 - ``nearest``: the training shape that fits the confident landmarks best.
 
-Landmarks of low confidence take a method's position, the others the detector's; the
-threshold, and the rivals' own settings, are chosen on training faces alone, the same
-way for each. Test faces are clean, occluded on 10, 25 and 40 % of the face, and of
+Landmarks of low confidence take a method's position, the others the detector's, with
+a hard threshold or blended (GHCU's modes); 'alone' is the method for all landmarks.
+The thresholds, and the rivals' own settings, are chosen on training faces alone, the
+same way for each. Test faces are clean, occluded on 10, 25 and 40 % of the face, and of
 low quality (blur, downscaling, JPEG).
 
 Writes ``results.csv`` (every run) and ``table.md`` (mean and spread over the seeds)
@@ -49,7 +50,7 @@ CONDITIONS = {
     "occluded 40 %": (dict(type="RandomFaceOcclusion", area=0.40),),
     "low quality": (dict(type="RandomLowQuality"),),
 }
-METHODS = ("detector", "GHCU", "PCA", "nearest", "GHCU, all landmarks")
+REFINERS = ("GHCU", "PCA", "nearest")
 FIGURES = ("NME", "NME occluded", "FR@8", "FR@10")
 # What the rivals' settings are chosen from, on training faces.
 PCA_GRID = [
@@ -58,6 +59,7 @@ PCA_GRID = [
     for noise in (0.06, 0.12, 0.24)
 ]
 NEAREST_GRID = [dict(power=power) for power in (1, 2, 4, 8, 16)]
+TUNED_MODES = ("threshold", "blend")
 TUNED_ON = 5  # each fifth training face
 
 
@@ -173,7 +175,7 @@ def training_shapes(truth, pairs):
 
 
 def tune_rival(name, grid, clean, degraded, pairs):
-    """Settings and threshold of least error on training faces.
+    """Settings of least error on training faces, and each mode's threshold.
 
     The faces tuned on are left out of the rival's own shapes: a face's nearest
     shape would be its own.
@@ -190,16 +192,16 @@ def tune_rival(name, grid, clean, degraded, pairs):
             faces.measured(fit_rival(faces, name, settings, shapes, model))
             for faces in (clean, degraded)
         ]
-        threshold, curve = choose_threshold(*measured)
+        chosen = {mode: choose_threshold(*measured, mode) for mode in TUNED_MODES}
+        curve = chosen["threshold"][1]
         error = next(row["degraded"] for row in curve if row["chosen"])
         if best is None or error < best[0]:
-            best = error, settings, threshold
+            best = error, settings, {mode: chosen[mode][0] for mode in chosen}
     return best[1:]
 
 
-def figures(faces, positions):
-    """The table's figures, percent."""
-    errors = faces.errors(positions)
+def figures(faces, errors):
+    """The table's figures, percent, of ``(N, K)`` errors."""
     overall = mean_visible(errors, 1)
     hidden = mean_visible(np.where(faces.occluded, errors, np.nan), 1)
     hidden = hidden[~np.isnan(hidden)]
@@ -220,16 +222,19 @@ def evaluate(config, checkpoint, data, seed):
     clean, degraded = (
         predict(model, training_faces(config, degrade, 0)) for degrade in (False, True)
     )
-    chosen, _ = choose_threshold(clean.measured(), degraded.measured())
+    measured = clean.measured(), degraded.measured()
+    thresholds = {
+        "GHCU": {mode: choose_threshold(*measured, mode)[0] for mode in TUNED_MODES}
+    }
     pairs = DATASETS.build(config.test_dataloader.dataset).metainfo["flip_indices"]
     shapes = training_shapes(clean.truth, pairs)
     pca = PCAShapeModel.train(shapes)
-    rivals = {
-        name: tune_rival(name, grid, clean, degraded, pairs)
-        for name, grid in (("PCA", PCA_GRID), ("nearest", NEAREST_GRID))
-    }
-    for name, (settings, _) in rivals.items():
-        print(name, {k: v for k, v in settings.items() if k != "median"})
+    settings = {}
+    for name, grid in (("PCA", PCA_GRID), ("nearest", NEAREST_GRID)):
+        settings[name], thresholds[name] = tune_rival(
+            name, grid, clean, degraded, pairs
+        )
+        print(name, {k: v for k, v in settings[name].items() if k != "median"})
     rows = []
     for condition, transforms in CONDITIONS.items():
         dataset = config.test_dataloader.dataset.copy()
@@ -237,23 +242,27 @@ def evaluate(config, checkpoint, data, seed):
         extra = [dict(t, prob=1.0, seed=1) for t in transforms]
         dataset.pipeline = [load, *extra, *steps, dict(pack, pack_transformed=True)]
         faces = predict(model, DATASETS.build(dataset))
-        results = {
-            "detector": faces.detected,
-            "GHCU": merge(faces, faces.refined, chosen),
-            "GHCU, all landmarks": faces.refined,
+        refined = {
+            name: fit_rival(faces, name, settings[name], shapes, pca)
+            for name in settings
         }
-        for name, (settings, threshold) in rivals.items():
-            fitted = fit_rival(faces, name, settings, shapes, pca)
-            results[name] = merge(faces, fitted, threshold)
-        for method in METHODS:
+        for method, errors in methods(faces, {"GHCU": None, **refined}, thresholds):
             row = dict(data=data, condition=condition, method=method, seed=seed)
-            rows.append({**row, **figures(faces, results[method])})
+            rows.append({**row, **figures(faces, errors)})
     return rows
 
 
-def merge(faces, refined, threshold):
-    low = faces.confidence < threshold
-    return np.where(low[..., None], refined, faces.detected)
+def methods(faces, refined, thresholds):
+    """Name and errors ``(N, K)`` of the detector and of each refiner and mode."""
+    measured = {name: faces.measured(refined[name]) for name in REFINERS}
+    first = measured[REFINERS[0]]
+    yield "detector", first.errors(first.detected)
+    for mode, label in (("threshold", ""), ("blend", ", blended")):
+        for name, found in measured.items():
+            positions = found.combined(thresholds[name][mode], mode)
+            yield name + label, found.errors(positions)
+    for name, found in measured.items():
+        yield f"{name}, alone", found.errors(found.refined)
 
 
 def table(rows):

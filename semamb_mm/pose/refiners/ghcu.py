@@ -7,7 +7,8 @@ import torch
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-MODES = ("threshold", "blend", "replace")
+from .threshold import MODES, refined_share
+
 # Table 1 of the paper: kernel size and channels of the stride-2 convolutions.
 LAYERS = ((5, 64), (3, 64), (3, 32), (3, 32), (3, 16), (3, 16))
 LAST_SIDE = 4
@@ -35,9 +36,9 @@ class GHCU(nn.Module):
         heatmap_size (Sequence[int]): Width and height of the heatmaps, cells.
         mode (str): What :meth:`combine` does: ``'threshold'``, landmarks whose
             confidence is below the threshold take the refiner's position;
-            ``'blend'``, below the threshold the two positions are averaged, the
-            heatmap's weight being confidence / threshold; ``'replace'``, all
-            landmarks take the refiner's. Defaults to ``'threshold'``.
+            ``'blend'``, they do below half the threshold, and from there to the
+            threshold pass linearly to the heatmap's; ``'replace'``, all landmarks
+            take the refiner's. Defaults to ``'threshold'``.
         confidence_threshold (float | Sequence[float], optional): Height of a
             heatmap's maximum below which its landmark counts as failed; one for
             all, or one a landmark. Defaults to the loaded checkpoint's
@@ -175,14 +176,8 @@ class GHCU(nn.Module):
             ``(B, K, 2)`` positions and ``(B, K)`` bool, which were corrected.
         """
         threshold = self.threshold.to(positions)
-        if self.mode == "replace":
-            return refined, torch.ones_like(confidence, dtype=torch.bool)
-        corrected = confidence < threshold
-        weight = corrected.to(positions)
-        if self.mode == "blend":
-            weight = weight * (1 - confidence / threshold).clamp(0, 1)
-        weight = weight[..., None]
-        return torch.lerp(positions, refined, weight), corrected
+        share = refined_share(confidence, threshold, self.mode)
+        return torch.lerp(positions, refined, share[..., None]), share > 0
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
         built_for = state_dict.get(prefix + "built_for")

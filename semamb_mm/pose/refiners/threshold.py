@@ -5,32 +5,71 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
+MODES = ("threshold", "blend", "replace")
 CANDIDATES = np.arange(0, 1.525, 0.025)
+
+
+def refined_share(confidence: Tensor, threshold: Tensor, mode: str) -> Tensor:
+    """How much of the refiner's position each landmark takes, 0 to 1.
+
+    Args:
+        confidence: ``(B, K)``.
+        threshold: ``(K,)``.
+        mode: ``'threshold'``: all of it below the threshold; ``'blend'``: all of it
+            below half the threshold, and linearly less up to the threshold;
+            ``'replace'``: all of it.
+
+    Returns:
+        ``(B, K)``.
+    """
+    if mode == "replace":
+        return torch.ones_like(confidence)
+    below = (confidence < threshold).to(confidence)
+    if mode == "threshold":
+        return below
+    # A threshold of 0 or less corrects nothing that is not below it.
+    return below * (2 - 2 * confidence / threshold.clamp_min(1e-9)).clamp(0, 1)
 
 
 @dataclass
 class Measured:
-    """What a detector and a refiner did on some faces.
+    """What a detector and a refiner found on some faces.
 
     Attributes:
         confidence: ``(N, K)`` of the detector's landmarks.
-        detected: ``(N, K)`` errors of the detector, relative to the face's size;
-            NaN for landmarks that are not labelled.
-        refined: ``(N, K)`` errors of the refiner, the same.
+        truth: ``(N, K, 2)``; NaN for landmarks that are not labelled.
+        detected: ``(N, K, 2)`` the detector's landmarks.
+        refined: ``(N, K, 2)`` the refiner's.
+        unit: ``(N,)`` the length that errors are divided by.
     """
 
     confidence: np.ndarray
+    truth: np.ndarray
     detected: np.ndarray
     refined: np.ndarray
+    unit: np.ndarray
 
-    def combined(self, threshold: np.ndarray | float) -> np.ndarray:
-        """``(N, K)`` errors with landmarks below the threshold(s) refined."""
-        return np.where(self.confidence < threshold, self.refined, self.detected)
+    def combined(self, threshold: np.ndarray, mode: str = "threshold") -> np.ndarray:
+        """``(N, K, 2)`` what becomes of both under a threshold."""
+        share = refined_share(
+            torch.as_tensor(self.confidence), torch.as_tensor(threshold), mode
+        ).numpy()[..., None]
+        return (1 - share) * self.detected + share * self.refined
+
+    def errors(self, positions: np.ndarray) -> np.ndarray:
+        """``(N, K)`` errors over the unit, NaN where not labelled."""
+        distance = np.linalg.norm(positions - self.truth, axis=-1)
+        return distance / self.unit[:, None]
 
 
 def choose_threshold(
-    clean: Measured, degraded: Measured, tolerance: float = 0.002
+    clean: Measured,
+    degraded: Measured,
+    mode: str = "threshold",
+    tolerance: float = 0.002,
 ) -> tuple[np.ndarray, list[dict]]:
     """The threshold of least error on degraded faces that spares clean ones.
 
@@ -41,6 +80,7 @@ def choose_threshold(
     Args:
         clean: On faces as they are. Training data, as everything chosen should be.
         degraded: On occluded and low-quality ones.
+        mode: ``'threshold'`` or ``'blend'``, see :func:`refined_share`.
         tolerance: How much larger the error on clean faces may become, relative
             to the detector's.
 
@@ -55,8 +95,9 @@ def choose_threshold(
         threshold = factor * median
         row = dict(factor=float(factor))
         for name, faces in (("clean", clean), ("degraded", degraded)):
+            errors = faces.errors(faces.combined(threshold, mode))
             row[f"corrected_{name}"] = float(np.mean(faces.confidence < threshold))
-            row[name] = float(np.nanmean(faces.combined(threshold)))
+            row[name] = float(np.nanmean(errors))
         curve.append(row)
     # A factor of 0 corrects nothing: it is always allowed.
     limit = (1 + tolerance) * curve[0]["clean"]

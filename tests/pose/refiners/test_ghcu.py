@@ -74,7 +74,10 @@ def test_combine():
     assert combine("threshold") == ([0, 8, 0], [False, True, False])
     assert combine("replace") == ([8, 8, 8], [True, True, True])
     found, corrected = combine("blend")
-    assert found == pytest.approx([0, 6, 0]) and corrected == [False, True, False]
+    assert found == pytest.approx([0, 8, 0]) and corrected == [False, True, False]
+    found, corrected = combine("blend", 0.5)
+    assert found == pytest.approx([0, 8, 3.2]) and corrected == [False, True, True]
+    assert combine("blend", 0.0) == ([0, 0, 0], [False] * 3)
     assert combine("threshold", (0, 0, 0.5)) == ([0, 0, 8], [False, False, True])
 
 
