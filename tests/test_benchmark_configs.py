@@ -1,10 +1,12 @@
 """The paper's benchmarks train two iterations and test, on tiny official trees.
 
-The 4-stack hourglass takes many seconds an image on a CPU: one config a data set runs
-as it is, in the others its layers are narrow (stacks, sizes and all else the same).
+The 4-stack hourglass takes many seconds an image on a CPU: it runs as it is in one
+config. In the others, whose network differs in the number of landmarks alone, its
+layers are narrow here (stacks, sizes and all else the same); all are built as they are.
 """
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, save_checkpoint
 from mmpose.apis import inference_topdown, init_model
-from mmpose.registry import MODELS
+from mmpose.registry import DATASETS, MODELS
 
 import semamb_mm.pose  # noqa: F401
 from semamb_mm.pose.datasets import aflw_list
@@ -29,14 +31,9 @@ CONFIGS = sorted(
     for path in (ROOT / "configs").glob("[!_]*/*.py")
     if path.stem.startswith(("hourglass4_", "hrnetv2-w18_"))
 )
-FULL_SIZE = (
-    "hrnetv2-w18_sa_300w-256x256",
-    "hourglass4_sa_300w-256x256",
-    "hourglass4_sa_300vw-256x256",
-    "hourglass4_sa_aflw-256x256",
-)
+FULL_SIZE = ("hourglass4_sa_300w-256x256", "hrnetv2-w18_sa_300w-256x256")
 # Faces to test on: some of every group.
-TESTED = {"300w": [0, 2], "300vw": [1, 2, 0, 120, 170], "aflw": [0, 1]}
+TESTED = {"300w": [0, 2], "300vw": [0, 1, 2, 120, 170], "aflw": [0, 1]}
 FIGURES = {
     "300w": ["common/NME/inter_pupil", "challenge/NME/inter_pupil", "NME/inter_ocular"],
     "300vw": [f"category{i}/NME/inter_pupil" for i in (1, 2, 3)] + ["NME/inter_pupil"],
@@ -109,9 +106,7 @@ def make_small(cfg, path, folder):
     for hook in cfg.custom_hooks:
         if hook.type == "LatentTargetHook":
             hook.start = 0
-    if path.stem in FULL_SIZE:
-        cfg.test_dataloader.dataset.indices = tested[-3:]
-    else:
+    if path.stem not in FULL_SIZE:
         make_narrow(cfg.model)
         cfg.model.test_cfg.flip_test = False
     if "plain" not in path.stem:  # they validate as these do
@@ -147,7 +142,7 @@ def test_trains_and_tests(path, load, tmp_path):
     metrics = runner.test()
     for figure in FIGURES[data_set(path)]:
         assert 0 < metrics[figure] < float("inf"), figure
-    if data_set(path) == "300vw" and path.stem not in FULL_SIZE:
+    if data_set(path) == "300vw":
         assert "jitter_of_error/inter_pupil" in metrics
 
 
@@ -166,19 +161,27 @@ def test_what_the_readmes_say(path, load):
     if not path.stem.startswith("hrnet"):
         assert cfg.codec.heatmap_size == (256, 256)
         assert cfg.model.backbone.num_stacks == cfg.model.head.num_stages == 4
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
     if "ghcu" in path.stem:
-        make_narrow(cfg.model)
-        convs = MODELS.build(cfg.model).head.refiner.convs
+        convs = model.head.refiner.convs
         kernels = [m.kernel_size[0] for m in convs if isinstance(m, torch.nn.Conv2d)]
         assert kernels == [5, 3, 3, 3, 3, 3]  # all of the paper's Table 1
 
 
-def test_every_benchmark_face_is_read(load):
+def test_all_faces_of_300w_are_read_but_mirrored_ones(load, roots):
     cfg = load(ROOT / "configs/semantic_alignment/hourglass4_plain_300w-256x256.py")
-    runner = Runner.build_dataloader
-    sizes = [len(runner(dict(loader, num_workers=0, persistent_workers=False)).dataset)
-             for loader in (cfg.train_dataloader, cfg.test_dataloader)]  # fmt: skip
-    assert sizes == [7, 5]
+    train, test = (
+        DATASETS.build(loader.dataset)
+        for loader in (cfg.train_dataloader, cfg.test_dataloader)
+    )
+    assert (len(train), len(test)) == (7, 5)
+    name = "helen/testset/image_0001"
+    for suffix in (".jpg", ".pts"):
+        shutil.copy(
+            roots["300w"] / f"{name}{suffix}", roots["300w"] / f"{name}_mirror{suffix}"
+        )
+    assert len(DATASETS.build(cfg.test_dataloader.dataset)) == 5
 
 
 def test_norm_in_mmposes_inference(load, roots):
