@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from mmpose.codecs import MSRAHeatmap
 from mmpose.registry import MODELS
 
@@ -49,6 +50,15 @@ def test_decoding_is_the_codecs():
         expected, heights = codec.decode(heatmaps[face].numpy().copy())
         assert np.allclose(positions[face] * 2, expected[0], atol=1e-3)
         assert np.allclose(scores[face], heights[0], atol=1e-6)
+
+
+def test_a_model_that_looks_twice_is_refused(tmp_path):
+    init_default_scope("mmpose")
+    model = MODELS.build(
+        dict(tiny_config(tmp_path)["model"], type="RollNormalizedEstimator")
+    )
+    with pytest.raises(TypeError, match="twice and cannot be exported"):
+        DeployedDetector(model)
 
 
 def test_the_file_gives_what_pytorch_gives_at_any_batch_size(call, ghcu_model):  # noqa: F811

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from mmpose.codecs import MSRAHeatmap
 from torch import Tensor, nn
 
+from .estimators import RollNormalizedEstimator
+
 
 def decode_dark(heatmaps: Tensor, blur_kernel_size: int) -> tuple[Tensor, Tensor]:
     """:class:`mmpose.codecs.MSRAHeatmap`'s unbiased decoding, in torch.
@@ -65,11 +67,16 @@ class DeployedDetector(nn.Module):
             ``unbiased=True``.
 
     Raises:
-        TypeError: If it has another decoder.
+        TypeError: If it has another decoder, or looks twice.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
+        if isinstance(model, RollNormalizedEstimator):
+            raise TypeError(
+                f"{type(model).__name__} looks at each face twice and cannot be "
+                "exported; export a model without Norm"
+            )
         decoder = model.head.decoder
         if not isinstance(decoder, MSRAHeatmap) or not decoder.unbiased:
             raise TypeError(
