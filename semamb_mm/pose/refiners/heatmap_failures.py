@@ -58,8 +58,11 @@ class HeatmapFailures(nn.Module):
         displaced &= draw < severity * (remove + blur + displace)
         faint = torch.where(removed, 0.1 * torch.rand_like(draw), 1.0)
         spoiled = heatmaps * faint[..., None, None]
-        spoiled[blurred] = _blur(heatmaps[blurred])
-        spoiled[displaced] = 0.5 * _shift(heatmaps[displaced], self.max_shift)
+        # A small batch may draw none.
+        if blurred.any():
+            spoiled[blurred] = _blur(heatmaps[blurred])
+        if displaced.any():
+            spoiled[displaced] = 0.5 * _shift(heatmaps[displaced], self.max_shift)
         return spoiled
 
 
