@@ -201,8 +201,10 @@ class _Face300VW(BaseCocoStyleDataset):
                 raise ValueError(f"{name} is {policy!r}; expected 'error' or 'skip'")
         self.split = split
         self.ids = tuple(SPLITS[split] if ids is None else map(str, ids))
-        if len(set(self.ids)) < len(self.ids):
-            raise ValueError(f"ids names a video twice: {list(self.ids)}")
+        if not self.ids or len(set(self.ids)) < len(self.ids):
+            raise ValueError(
+                f"ids is {list(self.ids)}; expected videos such as '001', each once"
+            )
         self.stride = stride
         self.leave_out_broken = (
             split != "train" if leave_out_broken is None else leave_out_broken

@@ -194,6 +194,15 @@ def test_it_keeps_few_videos_open(tree):
     assert len(dataset._pool._open) == 1
 
 
+def test_freed_memory_is_given_back(tree, monkeypatch):
+    trimmed = []
+    monkeypatch.setattr(video_frames, "_malloc_trim", trimmed.append)
+    dataset = build(tree)
+    for index in range(400):
+        dataset.get_data_info(index % 65)
+    assert trimmed == [0, 0]
+
+
 def test_the_store_reads_no_frame(tree, monkeypatch):
     dataset = build(tree)
     monkeypatch.setattr(dataset._pool, "read", None)
@@ -461,9 +470,10 @@ def test_what_is_wrong_is_said_each_time(tmp_path, monkeypatch):
         build(tmp_path, ["001"])
 
 
-def test_a_video_named_twice(tree):
-    with pytest.raises(ValueError, match="names a video twice"):
-        build(tree, ["001", "001"])
+@pytest.mark.parametrize("ids", [["001", "001"], []])
+def test_videos_named_twice_or_not_at_all(tree, ids):
+    with pytest.raises(ValueError, match="ids is .*each once"):
+        build(tree, ids)
 
 
 def test_without_pyav(tree, tmp_path, monkeypatch):
