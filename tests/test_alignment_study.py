@@ -1,8 +1,10 @@
 """tools/analysis/alignment_study.py: plans that fit the configs, figures, copies."""
 
 import argparse
+import copy
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,20 @@ def write_faces(folder, count=4):
     (folder / "val.txt").write_text(names[-1] + "\n")
 
 
+@cache
+def from_file(path):
+    return Config.fromfile(path)
+
+
+def configured(run, parser):
+    """The config of a run, with its options."""
+    config = copy.deepcopy(from_file(run.config))
+    config.merge_from_dict(
+        parser.parse_args(["--cfg-options", *run.options]).cfg_options
+    )
+    return config
+
+
 @pytest.mark.parametrize("part", ["noise", "real", "ablations", "compare"])
 def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
     write_faces(tmp_path / "data")
@@ -56,9 +72,7 @@ def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
     for run in runs:
         run.place(tmp_path)
         folders.add(run.folder)
-        config = Config.fromfile(run.config)
-        options = parser.parse_args(["--cfg-options", *run.options]).cfg_options
-        config.merge_from_dict(options)
+        config = configured(run, parser)
         hook = HOOKS.build(config.custom_hooks[1])
         assert hook.start == (study.NEVER if run.shared is None else run.start)
         MODELS.build(config.model)
@@ -73,10 +87,7 @@ def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
         assert run.start < run.epochs or run.shared is None
         if run.shared:
             assert run.shared.seed == run.seed and run.shared.case == run.case
-            plain = Config.fromfile(run.shared.config)
-            plain.merge_from_dict(
-                parser.parse_args(["--cfg-options", *run.shared.options]).cfg_options
-            )
+            plain = configured(run.shared, parser)
             for part_of_it in ("train_dataloader", "optim_wrapper", "train_cfg"):
                 assert plain[part_of_it] == config[part_of_it]
             assert plain.model.head.loss == config.model.head.loss
