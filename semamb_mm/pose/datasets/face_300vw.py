@@ -62,7 +62,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 # Videos that are read from the start without a word if need be.
 FEW_FRAMES = 250
 # Part of an index's fingerprint: raised when what it holds changes.
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 
 
 @cache
@@ -89,9 +89,9 @@ class _Video:
 
     Attributes:
         numbers: ``(N,)`` int32 numbers of its ``.pts`` files, ascending.
-        keypoints: ``(N, 68, 2)`` float32, pixels.
-        boxes: ``(N, 4)`` float32, of the keypoints.
-        visible: ``(N, 68)`` bool, whether a keypoint is in the image.
+        keypoints: ``(N, 1, 68, 2)`` float32, pixels; of one face, as MMPose has it.
+        boxes: ``(N, 1, 4)`` float32, of the keypoints.
+        visible: ``(N, 1, 68)`` float32, 1 where a keypoint is in the image.
         size: width and height of the frames, pixels.
         stamps: ``(N, 2)`` int64, size and time of change of the ``.pts`` files.
         names: ``(N,)`` str, files of the extracted frames; None for videos.
@@ -122,10 +122,10 @@ def _file_stamp(path: str) -> tuple[int, int]:
 def _box_and_visible(
     keypoints: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of ``(N, 68, 2)`` keypoints: ``(N, 4)`` boxes; ``(N, 68)``, which are inside."""
-    boxes = np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
+    """``(..., 4)`` boxes of ``(..., 68, 2)`` keypoints; ``(..., 68)``, 1 if inside."""
+    boxes = np.concatenate([keypoints.min(-2), keypoints.max(-2)], -1)
     inside = (keypoints > -0.5) & (keypoints < np.subtract(size, 0.5))
-    return boxes, inside.all(2)
+    return boxes, inside.all(-1).astype(np.float32)
 
 
 def _shown(numbers: set[int]) -> str:
@@ -368,12 +368,12 @@ class _Face300VW(BaseCocoStyleDataset):
         annotated = self._annotated(folder)
         usable, size, names, facts, notes = self._images(video, set(annotated))
         numbers = [number for number in annotated if number in usable]
-        keypoints = np.empty((len(numbers), NUM_LANDMARKS, 2), np.float32)
+        keypoints = np.empty((len(numbers), 1, NUM_LANDMARKS, 2), np.float32)
         stamps = np.empty((len(numbers), 2), np.int64)
         for row, number in enumerate(numbers):
             path = _pts_path(folder, number)
             stamps[row] = _file_stamp(path)
-            keypoints[row] = read_pts(path, NUM_LANDMARKS, self.origin)
+            keypoints[row, 0] = read_pts(path, NUM_LANDMARKS, self.origin)
         index = _Video(
             np.array(numbers, np.int32),
             keypoints,
@@ -492,11 +492,10 @@ class _Face300VW(BaseCocoStyleDataset):
         stored = self._videos[position]
         path = _pts_path(f"{self.data_root}/{self.ids[position]}", number)
         if _file_stamp(path) == tuple(stored.stamps[row].tolist()):
-            box, visible = stored.boxes[row], stored.visible[row]
-            return stored.keypoints[row].copy(), box.copy(), visible
-        keypoints = read_pts(path, NUM_LANDMARKS, self.origin)
-        boxes, visible = _box_and_visible(keypoints[None], stored.size)
-        return keypoints, boxes[0], visible[0]
+            indexed = (stored.keypoints, stored.boxes, stored.visible)
+            return tuple(array[row].copy() for array in indexed)
+        keypoints = read_pts(path, NUM_LANDMARKS, self.origin)[None]
+        return keypoints, *_box_and_visible(keypoints, stored.size)
 
     def _describe(self, position: int, row: int, index: int) -> dict:
         # What can be computed beforehand is in the index: MJPEG frames take hardly
@@ -505,28 +504,28 @@ class _Face300VW(BaseCocoStyleDataset):
         number = self._videos[position].numbers[row].item()
         keypoints, box, visible = self._annotation(position, row, number)
         if self._boxes is not None:
-            box = self._boxes[position][row].copy()
+            box = self._boxes[position][row][None].copy()
         return dict(
             id=index,
             img_id=index,
-            img_path=self._frame_path(position, row),
+            img_path=self._frame_path(position, row, number),
             sample_key=f"{video}/{number:06d}",
             sequence_id=video,
             frame_number=number,
             category=CATEGORY_OF.get(video, ""),
             category_id=1,
             iscrowd=0,
-            bbox=box[None],
+            bbox=box,
             bbox_score=np.ones(1, np.float32),
             num_keypoints=int(np.count_nonzero(visible)),
-            keypoints=keypoints[None],
-            keypoints_visible=visible[None].astype(np.float32),
+            keypoints=keypoints,
+            keypoints_visible=visible,
         )
 
     def _sources(self, folder: Path) -> list[Path]:
         raise NotImplementedError
 
-    def _frame_path(self, position: int, row: int) -> str:
+    def _frame_path(self, position: int, row: int, number: int) -> str:
         raise NotImplementedError
 
 
@@ -639,8 +638,7 @@ class Face300VWVideoDataset(_Face300VW):
         complaints += _unpaired(annotated, frames, "vid.avi")
         return usable, [self._note(video, complaints, usable, error)]
 
-    def _frame_path(self, position: int, row: int) -> str:
-        number = self._videos[position].numbers[row].item()
+    def _frame_path(self, position: int, row: int, number: int) -> str:
         return f"{self._video_file(self.ids[position])}#{number:06d}"
 
 
@@ -698,11 +696,12 @@ class Face300VWFrameDataset(_Face300VW):
                 continue  # named when it is read
         raise BadImageError(f"{paths[0].parent}: no readable image")
 
-    def _frame_path(self, position: int, row: int) -> str:
+    def _frame_path(self, position: int, row: int, number: int) -> str:
         name = str(self._videos[position].names[row])
         return os.path.join(self.data_root, self.ids[position], "imgs", name)
 
     def _check_image(self, position: int, row: int) -> None:
         if (position, row) not in self._whole:
-            _read_fully(self._frame_path(position, row))
+            number = self._videos[position].numbers[row].item()
+            _read_fully(self._frame_path(position, row, number))
             self._whole.add((position, row))
