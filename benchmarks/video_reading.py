@@ -7,7 +7,8 @@ every 12 or 250 frames, to a temporary folder and prints
    frames that a seek misses, and CPU time a seek;
 2. Face300VWVideoDataset, sequential, against PyAV's and OpenCV's plain loops, all of
    them to BGR arrays, and the frames per second of building its index;
-3. shuffled reading with a stride against the same frames extracted as JPEGs, as
+3. shuffled reading of 8 videos with a stride, in DefaultSampler's order and in
+   VideoShuffleSampler's, against the same frames extracted as JPEGs, as
    extract_300vw.py writes them, with the bytes that each takes;
 4. memory of a data loading worker over --reads shuffled reads of 8 videos;
 5. the time to open the index of a tree of --videos videos of 160 x 120 pixels with
@@ -28,17 +29,18 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import DefaultSampler, pseudo_collate
 from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from semamb_mm.pose.datasets import Face300VWVideoDataset
+from semamb_mm.pose.datasets import Face300VWVideoDataset, VideoShuffleSampler
 from semamb_mm.pose.datasets.face_300vw import SPLITS
 from semamb_mm.pose.datasets.pts_io import write_pts
 from semamb_mm.pose.datasets.video_frames import VideoFrames, scan_video
 
 BITS = 12
+STREAMS = 8
 # Encoder, bits per second at 640 x 480, options.
 CODECS = {
     "MJPEG": ("mjpeg", 20e6, dict(strict="unofficial")),
@@ -227,26 +229,35 @@ def read_all(dataset, order):
         dataset.get_data_info(index)
 
 
-def compare_shuffled(folder, datasets, videos, args):
+def compare_shuffled(folder, videos, args):
     jpegs = [folder / f"{number:06d}.jpg" for number in range(args.frames)]
     for number, path in enumerate(jpegs):
         image = frame(number, args.size)
         cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
     size = sum(path.stat().st_size for path in jpegs)
-    order = list(range(0, args.frames, args.stride))
+    order = list(range(0, args.frames, args.stride)) * STREAMS
     random.Random(0).shuffle(order)
     print(
-        f"\ncodec          shuffled, stride {args.stride}: frames/s  JPEGs  ratio  "
-        "disk, video : JPEGs"
+        f"\ncodec          shuffled, stride {args.stride}, frames/s: DefaultSampler  "
+        "VideoShuffleSampler  JPEGs  ratios  disk, video : JPEGs"
     )
+    ids = [f"{number:03d}" for number in range(STREAMS)]
     for codec, path in videos.items():
+        root = make_tree(folder / f"{path.stem}-shuffled", path, ids, args.frames)
+        dataset = Face300VWVideoDataset(
+            str(root), ids=ids, stride=args.stride, max_open=STREAMS
+        )
+        plain = DefaultSampler(dataset, seed=0)
+        sampler = VideoShuffleSampler(dataset, 16, 0, seed=0)
         functions = (
-            lambda codec=codec: read_all(datasets[codec], order),
+            lambda dataset=dataset, order=plain: read_all(dataset, order),
+            lambda dataset=dataset, order=sampler: read_all(dataset, order),
             lambda: [cv2.imread(str(jpegs[number])) for number in order],
         )
-        own, images = rates(functions, len(order), args.repeats)
+        own, in_turn, images = rates(functions, len(order), args.repeats)
         print(
-            f"{codec:13}  {own:31.0f}  {images:5.0f}  {own / images:5.2f}  "
+            f"{codec:13}  {own:38.0f}  {in_turn:19.0f}  {images:5.0f}  "
+            f"{own / images:.2f}, {in_turn / images:.2f}  "
             f"1 : {size / path.stat().st_size:.0f}"
         )
 
@@ -301,7 +312,7 @@ def main():
             datasets[codec] = Face300VWVideoDataset(str(root), ids=["001"])
         compare_libraries(videos, args)
         compare_sequential(datasets, videos, args)
-        compare_shuffled(folder, datasets, videos, args)
+        compare_shuffled(folder, videos, args)
         watch_memory(folder / "memory", videos["MPEG-4 B, 12"], args)
         time_index(folder, args)
 

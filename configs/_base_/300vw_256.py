@@ -15,11 +15,18 @@ val_pipeline = [
 ]
 data_root = '{{$DATA_ROOT:data/300vw}}'
 train_dataloader = dict(
+    # As DefaultSampler shuffles, but each frame is decoded about once.
+    sampler=dict(
+        _delete_=True,
+        type='VideoShuffleSampler',
+        batch_size=_base_.train_dataloader.batch_size,
+        num_workers=_base_.train_dataloader.num_workers),
     dataset=dict(
         type='Face300VWVideoDataset',
         data_root=data_root,
         split='train',
-        stride=5))
+        stride=5,
+        max_open=16))
 val_dataloader = dict(
     dataset=dict(
         type='Face300VWVideoDataset',

@@ -547,8 +547,9 @@ class Face300VWVideoDataset(_Face300VW):
     ``sample_key``; ``PackPoseInputs(meta_keys=(..., 'sequence_id', 'frame_number',
     'category'))`` packs them. Landmarks outside the image are marked invisible.
 
-    Shuffled reading is fastest with ``persistent_workers=True``: each worker keeps
-    its decoders.
+    For shuffled reading see
+    :class:`~semamb_mm.pose.datasets.VideoShuffleSampler`; with
+    ``persistent_workers=True`` each worker keeps its decoders.
 
     Args:
         data_root (str): Folder of the videos' folders.
@@ -588,6 +589,29 @@ class Face300VWVideoDataset(_Face300VW):
         path = self._video_file(info["sequence_id"])
         info["img"] = self._pool.read(path, info["frame_number"] - 1, facts)
         return info
+
+    @property
+    def max_open(self) -> int:
+        """Open videos a process."""
+        return self._pool.max_open
+
+    @force_full_init
+    def stretches(self) -> list[tuple[int, np.ndarray]]:
+        """The samples between one key frame and the next, in order of the frames.
+
+        A video's position in ``ids`` with ``(N,)`` int64 indices of samples, N > 0;
+        together all samples. Each is best read in order, by one process.
+        """
+        places = self.data_list.places
+        found = []
+        for position, video in enumerate(self._videos):
+            samples = np.flatnonzero(places[:, 0] == position)
+            samples = samples[np.argsort(places[samples, 1], kind="stable")]
+            frames = video.numbers[places[samples, 1]] - 1
+            key = np.searchsorted(video.facts.keys[:, 0], frames, side="right")
+            cuts = np.flatnonzero(np.diff(key)) + 1
+            found += [(position, part) for part in np.split(samples, cuts) if len(part)]
+        return found
 
     def _video_file(self, video: str) -> str:
         return f"{self.data_root}/{video}/vid.avi"
