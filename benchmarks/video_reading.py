@@ -5,8 +5,9 @@ every 12 or 250 frames, to a temporary folder and prints
 
 1. libraries that are installed (OpenCV, PyAV by time stamps, decord) and this package:
    frames that a seek misses, and CPU time a seek;
-2. Face300VWVideoDataset, sequential, against PyAV's and OpenCV's plain loops, all of
-   them to BGR arrays, and the frames per second of building its index;
+2. Face300VWVideoDataset, sequential, frames alone and whole samples, against PyAV's
+   and OpenCV's plain loops, all of them to BGR arrays, and the frames per second of
+   building its index;
 3. shuffled reading of 8 videos with a stride, in DefaultSampler's order and in
    VideoShuffleSampler's, against the same frames extracted as JPEGs, as
    extract_300vw.py writes them, with the bytes that each takes;
@@ -56,6 +57,7 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--parts", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--size", type=int, nargs=2, default=[640, 480])
     parser.add_argument("--stride", type=int, default=6)
@@ -178,15 +180,15 @@ def make_tree(folder, path, ids, annotations):
     return folder
 
 
-def rates(functions, count, repeats):
-    """Calls a second of CPU time ``count``, the functions in turn, the best of each."""
+def rates(functions, counts, repeats):
+    """Counts a second of CPU time, the functions in turn, the best of each."""
     times = [[] for _ in functions]
     for _ in range(repeats):
         for function, taken in zip(functions, times):
             start = time.process_time()
             function()
             taken.append(time.process_time() - start)
-    return [count / min(taken) for taken in times]
+    return [count / min(taken) for count, taken in zip(counts, times)]
 
 
 def pyav_loop(path):
@@ -206,22 +208,30 @@ def opencv_loop(path):
 
 def compare_sequential(datasets, videos, args):
     print(
-        "\ncodec          frames/s: PyAV loop  OpenCV loop  dataset  of PyAV  "
-        "of OpenCV  indexing"
+        "\ncodec          frames/s: PyAV loop  OpenCV loop  frames alone  whole samples"
+        "  of PyAV  indexing"
     )
+    order = range(args.frames)
     for codec, path in videos.items():
         dataset = datasets[codec]
         functions = (
             lambda path=path: pyav_loop(path),
             lambda path=path: opencv_loop(path),
-            lambda dataset=dataset: read_all(dataset, range(args.frames)),
+            lambda dataset=dataset: read_frames(dataset, order),
+            lambda dataset=dataset: read_all(dataset, order),
             lambda path=path: scan_video(path),
         )
-        a, b, own, scan = rates(functions, args.frames, args.repeats)
+        counts = [args.frames] * len(functions)
+        a, b, frames, samples, scan = rates(functions, counts, args.repeats)
         print(
-            f"{codec:13}  {a:19.0f}  {b:11.0f}  {own:7.0f}  {own / a:7.2f}  "
-            f"{own / b:9.2f}  {scan:8.0f}"
+            f"{codec:13}  {a:19.0f}  {b:11.0f}  {frames:12.0f}  {samples:13.0f}  "
+            f"{frames / a:.2f}, {samples / a:.2f}  {scan:8.0f}"
         )
+
+
+def read_frames(dataset, order):
+    for index in order:
+        dataset.read_frame(index)
 
 
 def read_all(dataset, order):
@@ -247,14 +257,16 @@ def compare_shuffled(folder, videos, args):
         dataset = Face300VWVideoDataset(
             str(root), ids=ids, stride=args.stride, max_open=STREAMS
         )
-        plain = DefaultSampler(dataset, seed=0)
+        # The whole order would take minutes where key frames are far apart.
+        plain = list(DefaultSampler(dataset, seed=0))[: len(dataset) // STREAMS]
         sampler = VideoShuffleSampler(dataset, 16, 0, seed=0)
         functions = (
             lambda dataset=dataset, order=plain: read_all(dataset, order),
             lambda dataset=dataset, order=sampler: read_all(dataset, order),
             lambda: [cv2.imread(str(jpegs[number])) for number in order],
         )
-        own, in_turn, images = rates(functions, len(order), args.repeats)
+        counts = len(plain), len(dataset), len(order)
+        own, in_turn, images = rates(functions, counts, args.repeats)
         print(
             f"{codec:13}  {own:38.0f}  {in_turn:19.0f}  {images:5.0f}  "
             f"{own / images:.2f}, {in_turn / images:.2f}  "
@@ -310,11 +322,15 @@ def main():
             write_video(videos[codec], args.frames, args.size, *CODECS[codec])
             root = make_tree(folder / f"{number}", videos[codec], ["001"], args.frames)
             datasets[codec] = Face300VWVideoDataset(str(root), ids=["001"])
-        compare_libraries(videos, args)
-        compare_sequential(datasets, videos, args)
-        compare_shuffled(folder, videos, args)
-        watch_memory(folder / "memory", videos["MPEG-4 B, 12"], args)
-        time_index(folder, args)
+        parts = {
+            1: lambda: compare_libraries(videos, args),
+            2: lambda: compare_sequential(datasets, videos, args),
+            3: lambda: compare_shuffled(folder, videos, args),
+            4: lambda: watch_memory(folder / "memory", videos["MPEG-4 B, 12"], args),
+            5: lambda: time_index(folder, args),
+        }
+        for part in args.parts:
+            parts[part]()
 
 
 if __name__ == "__main__":

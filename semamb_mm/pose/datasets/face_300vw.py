@@ -585,10 +585,16 @@ class Face300VWVideoDataset(_Face300VW):
     def get_data_info(self, idx: int) -> dict:
         """The annotation of a frame, with the frame as ``img``."""
         info = super().get_data_info(idx)
-        facts = self._videos[self.ids.index(info["sequence_id"])].facts
-        path = self._video_file(info["sequence_id"])
-        info["img"] = self._pool.read(path, info["frame_number"] - 1, facts)
+        info["img"] = self.read_frame(idx)
         return info
+
+    @force_full_init
+    def read_frame(self, idx: int) -> np.ndarray:
+        """The frame of a sample, ``(H, W, 3)`` uint8, BGR, without its annotation."""
+        position, row = self.data_list.places[idx].tolist()
+        video = self._videos[position]
+        path = self._video_file(self.ids[position])
+        return self._pool.read(path, video.numbers[row].item() - 1, video.facts)
 
     @property
     def max_open(self) -> int:
