@@ -31,8 +31,20 @@ def test_scores_say_which_landmarks_were_corrected(ghcu_model, picture):  # noqa
     assert np.array_equal(scores < 0.5, corrected)  # the threshold
 
 
-def test_mmposes_inferencer_gives_the_same(ghcu_model, picture):  # noqa: F811
-    config, checkpoint = ghcu_model
+@pytest.mark.parametrize(
+    "estimator", ["TopdownPoseEstimator", "RollNormalizedEstimator"]
+)
+def test_mmposes_inferencer_gives_the_same(
+    ghcu_model,  # noqa: F811
+    picture,
+    tmp_path,
+    estimator,
+):
+    path, checkpoint = ghcu_model
+    changed = Config.fromfile(path)
+    changed.model.type = estimator
+    config = str(tmp_path / "config.py")
+    changed.dump(config)
     model = init_model(config, checkpoint, device="cpu")
     expected = inference_topdown(model, picture)[0].pred_instances
     inferencer = MMPoseInferencer(
