@@ -266,17 +266,49 @@ def methods(faces, refined, thresholds):
 
 
 def table(rows):
-    """Markdown, mean and range over the seeds."""
-    lines = ["| data | test faces | method | " + " | ".join(FIGURES) + " |"]
-    lines.append("|" + " --- |" * (3 + len(FIGURES)))
-    keys = list(dict.fromkeys((r["data"], r["condition"], r["method"]) for r in rows))
-    for key in keys:
-        group = [r for r in rows if (r["data"], r["condition"], r["method"]) == key]
-        cells = [cell([float(r[figure]) for r in group]) for figure in FIGURES]
-        lines.append("| " + " | ".join((*key, *cells)) + " |")
+    """Markdown, mean and range over the seeds: errors, then failure rates."""
     seeds = sorted({int(r["seed"]) for r in rows})
-    lines += ["", f"Percent of the outer eye distance; seeds {seeds}, mean (range)."]
-    return "\n".join(lines) + "\n"
+    parts = []
+    for data in dict.fromkeys(r["data"] for r in rows):
+        mine = [r for r in rows if r["data"] == data]
+        for figures_shown in (("NME", "NME occluded"), ("FR@8", "FR@10")):
+            parts.append(f"**{data}**\n\n{pivot(mine, figures_shown)}")
+    parts.append(
+        f"Percent of the outer eye distance; seeds {seeds}, mean (range).\n"
+        "'occluded': over the occluded landmarks alone. FR: faces whose mean error is "
+        "above 8 or 10 %."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def pivot(rows, shown):
+    """Methods down, test faces and figures across."""
+    columns = [
+        (condition, figure)
+        for condition in dict.fromkeys(r["condition"] for r in rows)
+        for figure in shown
+        if figure != "NME occluded" or condition.startswith("occluded")
+    ]
+    titles = [
+        f"{condition}, {figure.removeprefix('NME ')}" for condition, figure in columns
+    ]
+    lines = [
+        "| method | " + " | ".join(titles) + " |",
+        "|---" * (1 + len(titles)) + "|",
+    ]
+    for method in dict.fromkeys(r["method"] for r in rows):
+        cells = [
+            cell(
+                [
+                    float(r[figure])
+                    for r in rows
+                    if (r["method"], r["condition"]) == (method, condition)
+                ]
+            )
+            for condition, figure in columns
+        ]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def cell(values):
