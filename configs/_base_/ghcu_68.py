@@ -1,6 +1,8 @@
 # Parts of the second stage, a GHCU trained on the frozen detector of a checkpoint.
+# Neighbouring landmarks are covered together.
 ghcu_model = dict(
-    type='FrozenDetectorEstimator', head=dict(refiner=dict(type='GHCU')))
+    type='FrozenDetectorEstimator',
+    head=dict(refiner=dict(type='GHCU', neighbourhood=0.1)))
 # Failed landmarks to learn from; after LoadImage.
 degradation = [
     dict(type='RandomFaceOcclusion', area=(0.05, 0.5), prob=0.6),

@@ -46,7 +46,7 @@ def parse_args():
     parser.add_argument(
         "--tolerance",
         type=float,
-        default=0.002,
+        default=0.004,
         help="allowed rise of the error on clean faces (default: %(default)g)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the degradation")
@@ -96,7 +96,7 @@ class Predictions:
     confidence: np.ndarray
     refined: np.ndarray
 
-    def measured(self, refined=None):
+    def measured(self, neighbourhood=0.0, refined=None):
         """With the errors, of the refiner or of other positions."""
         return Measured(
             self.confidence,
@@ -104,6 +104,7 @@ class Predictions:
             self.detected,
             self.refined if refined is None else refined,
             face_unit(np.nan_to_num(self.truth)),
+            neighbourhood,
         )
 
 
@@ -171,7 +172,10 @@ def main():
         for degrade in (False, True)
     )
     threshold, curve = choose_threshold(
-        clean.measured(), degraded.measured(), refiner.mode, args.tolerance
+        clean.measured(refiner.neighbourhood),
+        degraded.measured(refiner.neighbourhood),
+        refiner.mode,
+        args.tolerance,
     )
     print_curve(curve)
 

@@ -30,6 +30,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from choose_ghcu_threshold import predict, training_faces
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -38,7 +39,11 @@ from mmpose.registry import DATASETS
 
 from semamb_mm.fileio import atomic_write
 from semamb_mm.pose.metrics.face_nme import failure_rate, mean_visible
-from semamb_mm.pose.refiners.threshold import choose_threshold
+from semamb_mm.pose.refiners.threshold import (
+    choose_threshold,
+    neighbour_weights,
+    relative_confidence,
+)
 from semamb_mm.pose.shape_models import PCAShapeModel, nearest_shape
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,13 +57,19 @@ CONDITIONS = {
 }
 REFINERS = ("GHCU", "PCA", "nearest")
 FIGURES = ("NME", "NME occluded", "FR@8", "FR@10")
-# What the rivals' settings are chosen from, on training faces.
+# What the rivals' settings are chosen from, on training faces. neighbours: whether
+# landmarks weigh by their own confidence or by the mean of their neighbours'.
 PCA_GRID = [
-    dict(power=power, noise=noise)
+    dict(power=power, noise=noise, neighbours=neighbours)
     for power in (1, 2, 4, 8)
     for noise in (0.06, 0.12, 0.24)
+    for neighbours in (False, True)
 ]
-NEAREST_GRID = [dict(power=power) for power in (1, 2, 4, 8, 16)]
+NEAREST_GRID = [
+    dict(power=power, neighbours=neighbours)
+    for power in (1, 2, 4, 8, 16)
+    for neighbours in (False, True)
+]
 TUNED_MODES = ("threshold", "blend")
 TUNED_ON = 5  # each fifth training face
 
@@ -148,9 +159,17 @@ def train(config, folder, seed, options):
     return checkpoint
 
 
-def fit_rival(faces, name, settings, shapes, model):
+def fit_rival(faces, name, settings, shapes, model, neighbourhood):
     """Positions ``(N, K, 2)`` of a rival for all faces."""
-    trust = (faces.confidence / settings["median"]).clip(1e-3) ** settings["power"]
+    ratio = relative_confidence(
+        torch.as_tensor(faces.confidence, dtype=torch.float64),
+        torch.as_tensor(settings["median"], dtype=torch.float64),
+        neighbour_weights(
+            torch.as_tensor(faces.detected, dtype=torch.float64),
+            neighbourhood if settings["neighbours"] else 0,
+        ),
+    )
+    trust = ratio.numpy().clip(1e-3) ** settings["power"]
     if name == "PCA":
         return np.stack(
             [
@@ -174,7 +193,7 @@ def training_shapes(truth, pairs):
     return np.concatenate([truth, truth[:, pairs] * (-1, 1)])
 
 
-def tune_rival(name, grid, clean, degraded, pairs):
+def tune_rival(name, grid, clean, degraded, pairs, neighbourhood):
     """Settings of least error on training faces, and each mode's threshold.
 
     The faces tuned on are left out of the rival's own shapes: a face's nearest
@@ -189,7 +208,10 @@ def tune_rival(name, grid, clean, degraded, pairs):
     for settings in grid:
         settings = dict(settings, median=median)
         measured = [
-            faces.measured(fit_rival(faces, name, settings, shapes, model))
+            faces.measured(
+                neighbourhood,
+                fit_rival(faces, name, settings, shapes, model, neighbourhood),
+            )
             for faces in (clean, degraded)
         ]
         chosen = {mode: choose_threshold(*measured, mode) for mode in TUNED_MODES}
@@ -222,7 +244,8 @@ def evaluate(config, checkpoint, data, seed):
     clean, degraded = (
         predict(model, training_faces(config, degrade, 0)) for degrade in (False, True)
     )
-    measured = clean.measured(), degraded.measured()
+    neighbourhood = model.head.refiner.neighbourhood
+    measured = clean.measured(neighbourhood), degraded.measured(neighbourhood)
     thresholds = {
         "GHCU": {mode: choose_threshold(*measured, mode)[0] for mode in TUNED_MODES}
     }
@@ -232,7 +255,7 @@ def evaluate(config, checkpoint, data, seed):
     settings = {}
     for name, grid in (("PCA", PCA_GRID), ("nearest", NEAREST_GRID)):
         settings[name], thresholds[name] = tune_rival(
-            name, grid, clean, degraded, pairs
+            name, grid, clean, degraded, pairs, neighbourhood
         )
         print(name, {k: v for k, v in settings[name].items() if k != "median"})
     rows = []
@@ -243,18 +266,21 @@ def evaluate(config, checkpoint, data, seed):
         dataset.pipeline = [load, *extra, *steps, dict(pack, pack_transformed=True)]
         faces = predict(model, DATASETS.build(dataset))
         refined = {
-            name: fit_rival(faces, name, settings[name], shapes, pca)
+            name: fit_rival(faces, name, settings[name], shapes, pca, neighbourhood)
             for name in settings
         }
-        for method, errors in methods(faces, {"GHCU": None, **refined}, thresholds):
+        refined["GHCU"] = None
+        measured = {
+            name: faces.measured(neighbourhood, refined[name]) for name in REFINERS
+        }
+        for method, errors in methods(measured, thresholds):
             row = dict(data=data, condition=condition, method=method, seed=seed)
             rows.append({**row, **figures(faces, errors)})
     return rows
 
 
-def methods(faces, refined, thresholds):
+def methods(measured, thresholds):
     """Name and errors ``(N, K)`` of the detector and of each refiner and mode."""
-    measured = {name: faces.measured(refined[name]) for name in REFINERS}
     first = measured[REFINERS[0]]
     yield "detector", first.errors(first.detected)
     for mode, label in (("threshold", ""), ("blend", ", blended")):

@@ -7,7 +7,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from .threshold import MODES, refined_share
+from .threshold import MODES, neighbour_weights, refined_share, relative_confidence
 
 # Table 1 of the paper: kernel size and channels of the stride-2 convolutions.
 LAYERS = ((5, 64), (3, 64), (3, 32), (3, 32), (3, 16), (3, 16))
@@ -44,6 +44,10 @@ class GHCU(nn.Module):
             all, or one a landmark. Defaults to the loaded checkpoint's
             (``tools/analysis/choose_ghcu_threshold.py`` puts it there), or 0.3
             where there is none.
+        neighbourhood (float): Compare not each landmark's own confidence with the
+            threshold but the mean of its neighbours', and how far these reach as a
+            share of the face's size, see :func:`~.threshold.neighbour_weights`.
+            Defaults to 0: each alone.
         failures (dict, optional): A module that spoils the heatmaps in training.
             Defaults to ``dict(type='HeatmapFailures')``; ``None`` for none.
         loss (dict): A loss of (predicted, true, weight), on positions divided by
@@ -64,6 +68,7 @@ class GHCU(nn.Module):
         heatmap_size: Sequence[int],
         mode: str = "threshold",
         confidence_threshold: float | Sequence[float] | None = None,
+        neighbourhood: float = 0.0,
         failures: dict | None = dict(type="HeatmapFailures"),
         loss: dict = dict(type="L1Loss", use_target_weight=True),
         detach: bool = True,
@@ -72,6 +77,12 @@ class GHCU(nn.Module):
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"GHCU: mode is {mode!r}; expected one of {MODES}")
+        if not 0 <= neighbourhood < math.inf:
+            raise ValueError(
+                f"GHCU: neighbourhood is {neighbourhood}; expected 0 or a share of the "
+                "face's size such as 0.1"
+            )
+        self.neighbourhood = float(neighbourhood)
         self.num_keypoints = int(num_keypoints)
         width, height = (int(side) for side in heatmap_size)
         if self.num_keypoints < 1 or min(width, height) < 2:
@@ -176,7 +187,9 @@ class GHCU(nn.Module):
             ``(B, K, 2)`` positions and ``(B, K)`` bool, which were corrected.
         """
         threshold = self.threshold.to(positions)
-        share = refined_share(confidence, threshold, self.mode)
+        weights = neighbour_weights(refined, self.neighbourhood)
+        ratio = relative_confidence(confidence, threshold, weights)
+        share = refined_share(ratio, self.mode)
         return torch.lerp(positions, refined, share[..., None]), share > 0
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,26 +13,69 @@ MODES = ("threshold", "blend", "replace")
 CANDIDATES = np.arange(0, 1.525, 0.025)
 
 
-def refined_share(confidence: Tensor, threshold: Tensor, mode: str) -> Tensor:
-    """How much of the refiner's position each landmark takes, 0 to 1.
+def neighbour_weights(positions: Tensor, neighbourhood: float) -> Tensor | None:
+    """How much each landmark's confidence says of each other one.
+
+    What covers a landmark covers its neighbours too, and a detector may be sure of
+    one of them by mistake.
+
+    Args:
+        positions: ``(B, K, 2)`` of the whole face, best those of the refiner.
+        neighbourhood: Standard deviation of a Gaussian of the distance, as a share of
+            the face's size, the root of its box's area. 0: each landmark alone.
+
+    Returns:
+        ``(B, K, K)``, 1 for a landmark itself; None for each alone.
+    """
+    if not neighbourhood:
+        return None
+    sides = positions.amax(1) - positions.amin(1)
+    size = sides.prod(-1).clamp_min(1e-12).sqrt()[:, None, None]
+    offsets = positions[:, :, None] - positions[:, None]
+    squares = offsets.square().sum(-1) / (neighbourhood * size) ** 2
+    return torch.exp(-squares / 2)
+
+
+def relative_confidence(
+    confidence: Tensor, threshold: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Each landmark's confidence over its threshold, averaged over its neighbours.
+
+    Ratios count up to 2, and those of thresholds that are not positive do not.
 
     Args:
         confidence: ``(B, K)``.
         threshold: ``(K,)``.
-        mode: ``'threshold'``: all of it below the threshold; ``'blend'``: all of it
-            below half the threshold, and linearly less up to the threshold;
-            ``'replace'``: all of it.
+        weights: ``(B, K, K)`` of the neighbours; None for each alone.
+
+    Returns:
+        ``(B, K)``; infinite where the threshold is not positive.
+    """
+    counts = threshold > 0
+    ratio = confidence / torch.where(counts, threshold, 1.0)
+    if weights is not None:
+        weights = weights * counts.to(ratio)
+        ratio = (weights @ ratio.clamp(max=2)[..., None])[..., 0]
+        ratio = ratio / weights.sum(-1).clamp_min(1e-12)
+    return torch.where(counts, ratio, torch.inf)
+
+
+def refined_share(ratio: Tensor, mode: str) -> Tensor:
+    """How much of the refiner's position each landmark takes, 0 to 1.
+
+    Args:
+        ratio: ``(B, K)`` confidence over threshold, see :func:`relative_confidence`.
+        mode: ``'threshold'``: all of it below 1; ``'blend'``: all of it below 0.5,
+            and linearly less up to 1; ``'replace'``: all of it.
 
     Returns:
         ``(B, K)``.
     """
     if mode == "replace":
-        return torch.ones_like(confidence)
-    below = (confidence < threshold).to(confidence)
+        return torch.ones_like(ratio)
     if mode == "threshold":
-        return below
-    # A threshold of 0 or less corrects nothing that is not below it.
-    return below * (2 - 2 * confidence / threshold.clamp_min(1e-9)).clamp(0, 1)
+        return (ratio < 1).to(ratio)
+    return (2 - 2 * ratio).clamp(0, 1)
 
 
 @dataclass
@@ -44,6 +88,7 @@ class Measured:
         detected: ``(N, K, 2)`` the detector's landmarks.
         refined: ``(N, K, 2)`` the refiner's.
         unit: ``(N,)`` the length that errors are divided by.
+        neighbourhood: See :func:`neighbour_weights`.
     """
 
     confidence: np.ndarray
@@ -51,12 +96,25 @@ class Measured:
     detected: np.ndarray
     refined: np.ndarray
     unit: np.ndarray
+    neighbourhood: float = 0.0
+
+    def share(self, threshold: np.ndarray, mode: str = "threshold") -> np.ndarray:
+        """``(N, K)`` how much of the refiner's position each landmark takes."""
+        confidence, threshold = (
+            torch.as_tensor(a, dtype=torch.float64)
+            for a in (self.confidence, threshold)
+        )
+        ratio = relative_confidence(confidence, threshold, self._weights)
+        return refined_share(ratio, mode).numpy()
+
+    @cached_property
+    def _weights(self) -> Tensor | None:
+        positions = torch.as_tensor(self.refined, dtype=torch.float64)
+        return neighbour_weights(positions, self.neighbourhood)
 
     def combined(self, threshold: np.ndarray, mode: str = "threshold") -> np.ndarray:
         """``(N, K, 2)`` what becomes of both under a threshold."""
-        share = refined_share(
-            torch.as_tensor(self.confidence), torch.as_tensor(threshold), mode
-        ).numpy()[..., None]
+        share = self.share(threshold, mode)[..., None]
         return (1 - share) * self.detected + share * self.refined
 
     def errors(self, positions: np.ndarray) -> np.ndarray:
@@ -69,7 +127,7 @@ def choose_threshold(
     clean: Measured,
     degraded: Measured,
     mode: str = "threshold",
-    tolerance: float = 0.002,
+    tolerance: float = 0.004,
 ) -> tuple[np.ndarray, list[dict]]:
     """The threshold of least error on degraded faces that spares clean ones.
 
@@ -96,7 +154,7 @@ def choose_threshold(
         row = dict(factor=float(factor))
         for name, faces in (("clean", clean), ("degraded", degraded)):
             errors = faces.errors(faces.combined(threshold, mode))
-            row[f"corrected_{name}"] = float(np.mean(faces.confidence < threshold))
+            row[f"corrected_{name}"] = float(np.mean(faces.share(threshold, mode) > 0))
             row[name] = float(np.nanmean(errors))
         curve.append(row)
     # A factor of 0 corrects nothing: it is always allowed.
