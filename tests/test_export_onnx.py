@@ -1,5 +1,6 @@
 """tools/export_onnx.py as a user calls it, and decoding against MMPose's."""
 
+import copy
 import sys
 
 import numpy as np
@@ -61,8 +62,14 @@ def test_a_model_that_looks_twice_is_refused(tmp_path):
         DeployedDetector(model)
 
 
-def test_the_file_gives_what_pytorch_gives_at_any_batch_size(call, ghcu_model):  # noqa: F811
-    out, said = call(ghcu_model)
+@pytest.mark.parametrize("neighbourhood", [0, 0.1])
+def test_the_file_gives_what_pytorch_gives_at_any_batch_size(
+    call, tmp_path, neighbourhood
+):
+    changes = copy.deepcopy(GHCU)
+    changes["model"]["head"]["refiner"].update(neighbourhood=neighbourhood)
+    model = write_model(tmp_path, **changes)
+    out, said = call(model)
     assert "largest difference on 3 images" in said
     onnx.checker.check_model(str(out))
     session = onnxruntime.InferenceSession(str(out))
