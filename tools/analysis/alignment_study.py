@@ -92,6 +92,7 @@ ABLATIONS = {
     "slide_share=0.5": (HOOK + "consensus.slide_share=0.5",),
     "noise_share=0.5": (HOOK + "consensus.noise_share=0.5",),
     "strong landmarks frozen": (HOOK + f"freeze={list(range(31, 68))}",),
+    "all but the contour frozen": (HOOK + f"freeze={list(range(17, 68))}",),
     "start=4": (HOOK + "start=4",),
     "start=12": (HOOK + "start=12",),
     "search every 3rd epoch": (HOOK + "interval=3",),
