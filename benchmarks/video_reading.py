@@ -217,8 +217,8 @@ def compare_sequential(datasets, videos, args):
         functions = (
             lambda path=path: pyav_loop(path),
             lambda path=path: opencv_loop(path),
-            lambda dataset=dataset: read_frames(dataset, order),
-            lambda dataset=dataset: read_all(dataset, order),
+            lambda dataset=dataset: read_all(dataset.read_frame, order),
+            lambda dataset=dataset: read_all(dataset.get_data_info, order),
             lambda path=path: scan_video(path),
         )
         counts = [args.frames] * len(functions)
@@ -229,14 +229,9 @@ def compare_sequential(datasets, videos, args):
         )
 
 
-def read_frames(dataset, order):
+def read_all(read, order):
     for index in order:
-        dataset.read_frame(index)
-
-
-def read_all(dataset, order):
-    for index in order:
-        dataset.get_data_info(index)
+        read(index)
 
 
 def compare_shuffled(folder, videos, args):
@@ -261,8 +256,10 @@ def compare_shuffled(folder, videos, args):
         plain = list(DefaultSampler(dataset, seed=0))[: len(dataset) // STREAMS]
         sampler = VideoShuffleSampler(dataset, 16, 0, seed=0)
         functions = (
-            lambda dataset=dataset, order=plain: read_all(dataset, order),
-            lambda dataset=dataset, order=sampler: read_all(dataset, order),
+            lambda dataset=dataset, order=plain: read_all(dataset.get_data_info, order),
+            lambda dataset=dataset, order=sampler: read_all(
+                dataset.get_data_info, order
+            ),
             lambda: [cv2.imread(str(jpegs[number])) for number in order],
         )
         counts = len(plain), len(dataset), len(order)

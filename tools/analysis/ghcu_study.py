@@ -159,14 +159,14 @@ def train(config, folder, seed, options):
     return checkpoint
 
 
-def fit_rival(faces, name, settings, shapes, model, neighbourhood):
+def fit_rival(faces, name, settings, shapes, model):
     """Positions ``(N, K, 2)`` of a rival for all faces."""
     ratio = relative_confidence(
         torch.as_tensor(faces.confidence, dtype=torch.float64),
         torch.as_tensor(settings["median"], dtype=torch.float64),
         neighbour_weights(
             torch.as_tensor(faces.detected, dtype=torch.float64),
-            neighbourhood if settings["neighbours"] else 0,
+            settings["neighbourhood"],
         ),
     )
     trust = ratio.numpy().clip(1e-3) ** settings["power"]
@@ -206,11 +206,12 @@ def tune_rival(name, grid, clean, degraded, pairs, neighbourhood):
     clean, degraded = select(clean, tuned_on), select(degraded, tuned_on)
     best = None
     for settings in grid:
-        settings = dict(settings, median=median)
+        reach = neighbourhood if settings["neighbours"] else 0
+        settings = dict(settings, median=median, neighbourhood=reach)
         measured = [
             faces.measured(
                 neighbourhood,
-                fit_rival(faces, name, settings, shapes, model, neighbourhood),
+                fit_rival(faces, name, settings, shapes, model),
             )
             for faces in (clean, degraded)
         ]
@@ -266,7 +267,7 @@ def evaluate(config, checkpoint, data, seed):
         dataset.pipeline = [load, *extra, *steps, dict(pack, pack_transformed=True)]
         faces = predict(model, DATASETS.build(dataset))
         refined = {
-            name: fit_rival(faces, name, settings[name], shapes, pca, neighbourhood)
+            name: fit_rival(faces, name, settings[name], shapes, pca)
             for name in settings
         }
         refined["GHCU"] = None

@@ -122,10 +122,9 @@ class VideoShuffleSampler(Sampler):
                     # The decoder that has rested longest is now this place's: it
                     # goes on with a video that no other place reads.
                     slots[place] = (None, samples)
-                    free = list(waiting.keys() - {video for video, _ in slots})
+                    free = sorted(waiting.keys() - {video for video, _ in slots})
                     if not free:
                         continue
-                    free.sort()
                     (video,) = rng.choices(free, [left[video] for video in free])
                     samples = waiting[video].pop()
                     left[video] -= len(samples)

@@ -114,7 +114,11 @@ class Measured:
 
     def combined(self, threshold: np.ndarray, mode: str = "threshold") -> np.ndarray:
         """``(N, K, 2)`` what becomes of both under a threshold."""
-        share = self.share(threshold, mode)[..., None]
+        return self.mixed(self.share(threshold, mode))
+
+    def mixed(self, share: np.ndarray) -> np.ndarray:
+        """``(N, K, 2)`` positions, of the refiner by ``(N, K)`` shares."""
+        share = share[..., None]
         return (1 - share) * self.detected + share * self.refined
 
     def errors(self, positions: np.ndarray) -> np.ndarray:
@@ -153,9 +157,9 @@ def choose_threshold(
         threshold = factor * median
         row = dict(factor=float(factor))
         for name, faces in (("clean", clean), ("degraded", degraded)):
-            errors = faces.errors(faces.combined(threshold, mode))
-            row[f"corrected_{name}"] = float(np.mean(faces.share(threshold, mode) > 0))
-            row[name] = float(np.nanmean(errors))
+            share = faces.share(threshold, mode)
+            row[f"corrected_{name}"] = float(np.mean(share > 0))
+            row[name] = float(np.nanmean(faces.errors(faces.mixed(share))))
         curve.append(row)
     # A factor of 0 corrects nothing: it is always allowed.
     limit = (1 + tolerance) * curve[0]["clean"]
