@@ -54,9 +54,8 @@ def from_file(path):
 def configured(run, parser):
     """The config of a run, with its options."""
     config = copy.deepcopy(from_file(run.config))
-    config.merge_from_dict(
-        parser.parse_args(["--cfg-options", *run.options]).cfg_options
-    )
+    options = [f"randomness.seed={run.seed}", *run.options]
+    config.merge_from_dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
     return config
 
 
@@ -73,8 +72,11 @@ def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
         run.place(tmp_path)
         folders.add(run.folder)
         config = configured(run, parser)
-        hook = HOOKS.build(config.custom_hooks[1])
-        assert hook.start == (study.NEVER if run.shared is None else run.start)
+        if run.config == study.PLAIN_CONFIG:
+            assert all(h.type != "LatentTargetHook" for h in config.custom_hooks)
+        else:
+            hook = HOOKS.build(config.custom_hooks[1])
+            assert hook.start == (study.NEVER if run.shared is None else run.start)
         MODELS.build(config.model)
         (target,) = (
             step
@@ -88,6 +90,9 @@ def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
         if run.shared:
             assert run.shared.seed == run.seed and run.shared.case == run.case
             plain = configured(run.shared, parser)
+            if run.method == "perfect targets":
+                assert config.train_dataloader.dataset.noise == "none"
+                plain.train_dataloader.dataset.noise = "none"
             for part_of_it in ("train_dataloader", "optim_wrapper", "train_cfg"):
                 assert plain[part_of_it] == config[part_of_it]
             assert plain.model.head.loss == config.model.head.loss

@@ -12,7 +12,10 @@ Parts, one or several of:
   with 250 of the training faces, seen four times as often, displaced twice as far.
   Detectors are measured on the untouched validation annotations, targets against
   the annotations before they were displaced.
-- ``ablations``: one option at a time, procedural faces, realistic noise.
+- ``ablations``: one option at a time, procedural faces, realistic noise; beside them,
+  from the epoch where the search starts, training on the truth ("perfect targets")
+  and plain training with other augmentation ("plain, again"), to tell an effect from
+  chance.
 - ``compare CONFIG``: your own config with a LatentTargetHook against the same run
   with the search switched off.
 
@@ -64,6 +67,7 @@ NOISE_CASES = {
     "none": ("none", 1000, 20, ()),
     "realistic": ("realistic", 1000, 20, ()),
     "heavy": ("heavy", 1000, 20, ()),
+    "none, 250 faces": ("none", 250, 80, ()),
     "heavy, 250 faces": ("heavy", 250, 80, ()),
     "none, narrow Gaussians": ("none", 1000, 20, NARROW),
     "heavy, narrow Gaussians": ("heavy", 1000, 20, NARROW),
@@ -105,6 +109,12 @@ ABLATIONS = {
     "patch_radius=3": (SEARCH + "patch_radius=3",),
     "minimum, whole cells": (SEARCH + "subcell=none",),
     "minimum, parabola": (SEARCH + "subcell=parabola",),
+}
+# Without the hook: from ``start`` on the data set's own annotations.
+PLAIN_CONFIG = CONFIGS / "slim-hourglass_plain_synthetic-96x96.py"
+HOOKLESS = {
+    "perfect targets": (PLAIN_CONFIG, ("train_dataloader.dataset.noise=none",)),
+    "plain, again": (PLAIN_CONFIG, ()),
 }
 MSE = ("model.head.loss.type=KeypointMSELoss", "model.head.loss.use_target_weight=True")
 
@@ -204,6 +214,8 @@ def pair(part, case, seed, config, methods, common, epochs, start, data=None):
             if option.startswith(HOOK + "start="):
                 first = int(option.split("=")[1])
         begin = (f"custom_hooks.{position}.start={first}",)
+        if other == PLAIN_CONFIG:
+            begin = ()
         runs.append(
             Run(
                 part, case, method, seed, other, common + begin + options,
@@ -260,6 +272,7 @@ def plan_ablations(args):
     start = find_hook(config)[1]
     for seed in args.seeds:
         methods = {name: (config, tuple(o)) for name, o in ABLATIONS.items()}
+        methods.update(HOOKLESS)
         yield from pair("ablations", "realistic", seed, config, methods, (), 20, start)
         methods = {"aligned, MSE loss": (config, ())}
         runs = pair("ablations", "realistic", seed, config, methods, MSE, 20, start)
@@ -357,9 +370,11 @@ def target_errors(run):
     """RMS errors of annotations and latent targets, percent of the eye distance.
 
     Against the truth, or against the annotations before they were displaced; None
-    where neither is known.
+    where neither is known or training held no targets.
     """
-    state = torch.load(run.checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+    state = torch.load(run.checkpoint, map_location="cpu").get(CHECKPOINT_KEY)
+    if state is None:
+        return None
     annotations = state["annotations"].double().numpy()
     targets = state["targets"].double().numpy()
     if run.data:
