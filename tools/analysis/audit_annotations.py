@@ -218,7 +218,11 @@ def relabel(dataset, infos, samples, labels, folder):
 
 
 def relabel_pts(leaf, info, keypoints, folder):
-    """One .pts file at its place below the folder, its image linked beside it."""
+    """One .pts file at its place below the folder, its image linked beside it.
+
+    Landmarks that are not visible (NaN here) keep the position their file has.
+    """
+    keypoints = np.where(np.isfinite(keypoints), keypoints, info["keypoints"][0, :, :2])
     image = Path(info["img_path"])
     if "://" in str(info["img_path"]):  # drawn, not read
         write_pts(folder / f"{info['sample_key'].replace('/', '_')}.pts", keypoints)
