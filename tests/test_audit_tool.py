@@ -11,8 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semamb_mm.pose.datasets import SyntheticFaceDataset, write_pts_tree
-from semamb_mm.pose.datasets.pts_io import read_pts
+from semamb_mm.pose.datasets import (
+    PtsFaceDataset,
+    SyntheticFaceDataset,
+    write_pts_tree,
+)
+from semamb_mm.pose.datasets.pts_io import read_pts, write_pts
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/semantic_alignment/slim-hourglass_sa_300w-subset-96x96.py"
@@ -118,3 +122,24 @@ def test_coco_annotations_are_relabelled(tmp_path):
     assert written[0] == annotations[0]
     assert written[1]["keypoints"] == [9.5, 8.5, 1, 3.0, 4.0, 0]
     assert source.read_bytes() == before
+
+
+def test_a_hidden_landmark_keeps_its_place_in_the_relabelled_file(tmp_path):
+    data = tmp_path / "data"
+    write_pts_tree(SyntheticFaceDataset(num_samples=1, image_size=96), data)
+    (data / "all.txt").write_text("images/000000\n")
+    old = read_pts(data / "images/000000.pts", 68)
+    old[9] = [40.0, 101.0]  # below the image: not visible, NaN to the audit
+    write_pts(data / "images/000000.pts", old)
+    faces = PtsFaceDataset(data_root=str(data), ann_file="all.txt")
+    info = faces.get_data_info(0)
+    assert not info["keypoints_visible"][0, 9]
+    labels = old + 1
+    labels[9] = np.nan
+    tool = runpy.run_path(str(ROOT / TOOL))
+    tool["relabel_pts"](faces, info, labels, tmp_path / "new")
+    new = read_pts(tmp_path / "new/images/000000.pts", 68)
+    np.testing.assert_allclose(new[9], old[9], atol=1e-2)
+    np.testing.assert_allclose(
+        np.delete(new, 9, 0), np.delete(old, 9, 0) + 1, atol=1e-2
+    )
