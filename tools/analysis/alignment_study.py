@@ -213,9 +213,8 @@ def pair(part, case, seed, config, methods, common, epochs, start, data=None):
         for option in options:
             if option.startswith(HOOK + "start="):
                 first = int(option.split("=")[1])
-        begin = (f"custom_hooks.{position}.start={first}",)
-        if other == PLAIN_CONFIG:
-            begin = ()
+        search = (f"custom_hooks.{position}.start={first}",)
+        begin = () if other == PLAIN_CONFIG else search
         runs.append(
             Run(
                 part, case, method, seed, other, common + begin + options,
