@@ -27,7 +27,7 @@ def consensus_targets(
     sliding: Sequence[Sequence[int]] = (),
     noise_share: float = 0.9,
     slide_share: float = 0.3,
-    shrinkage: float = 0.1,
+    shrinkage: float | None = None,
     visible: Tensor | None = None,
 ) -> Tensor:
     """The most likely landmarks, given annotations and search results.
@@ -36,14 +36,18 @@ def consensus_targets(
     ``o = y + e`` the annotations and ``p = y + n`` what the search found, ``e``
     and ``n`` independent with covariances ``E`` and ``N``, the best linear
     estimate is ``y = p + N C^-1 (o - p)``, ``C = E + N`` being the covariance of
-    ``o - p``. ``C`` is measured over the samples. Of coordinate ``j``'s variance
-    the part that the other coordinates do not explain, ``u_j = 1 / (C^-1)_jj``
-    (Guttman 1953), bounds what is the annotator's own: ``E = noise_share *
-    diag(u)``. Landmarks of a curve that has no definite ends, such as a face's
-    contour, may also slide along it together; their coordinates along it get the
-    covariance ``slide_share / (1 - slide_share) * sqrt(E_i E_j)`` on top. ``N`` is
-    ``C - E`` without its negative eigenvalues. The mean of ``o - p`` is kept: where
-    all annotators agree, they define the landmark.
+    ``o - p``. ``C`` is measured over the samples, its correlations shrunk towards
+    none by the share ``a``, the more the fewer the samples (Schaefer and Strimmer
+    2005). What the other coordinates do not explain of coordinate ``j`` (Guttman
+    1953) is taken for the annotator's own: ``E = noise_share * (1 - a^2) *
+    diag(u)`` with ``u_j = |r_j|^2 / (n - 1 - tr(2 S - S^2))``. Here ``r_j`` is the
+    residual of the ridge regression on the others that belongs to ``a``, and ``S =
+    (1 - a) C ((1 - a) C + a diag(C))^-1`` stands for its smoother (Hastie and
+    Tibshirani 1990, section 3.5). Landmarks of a curve that has no definite ends,
+    such as a face's contour, may also slide along it together; their coordinates
+    along it get the covariance ``slide_share / (1 - slide_share) * sqrt(E_i E_j)``
+    on top. ``N`` is ``C - E`` without its negative eigenvalues. The mean of ``o -
+    p`` is kept: where all annotators agree, they define the landmark.
 
     Args:
         observed: ``(N, K, 2)`` annotated ``(x, y)``, each face in units of its
@@ -57,9 +61,8 @@ def consensus_targets(
             annotators', in [0, 1]; 0 keeps the annotations.
         slide_share: Share of an annotator's variance along a sliding curve that
             is common to the whole curve, in [0, 1).
-        shrinkage: What is added to the diagonal of ``C``, as a share of it; the
-            number of coordinates per sample if that is larger. Few samples so
-            move little.
+        shrinkage: ``a`` in (0, 1], if it shall not be estimated. At 1, as with a
+            handful of samples, nothing can be told apart and targets stay.
         visible: ``(N, K)``; landmarks with 0 keep their annotation and count
             nowhere.
 
@@ -101,24 +104,45 @@ def consensus_targets(
     pairs = (counted.T @ counted).clamp(min=1)
     covariance = difference.T @ difference / pairs
     variance = covariance.diagonal()
-    shrinkage = max(shrinkage, 2 * landmarks / samples)
+    if shrinkage is None:
+        shrinkage = _shrinkage(difference, covariance, pairs)
+    shrunk = (1 - shrinkage) * covariance
     # Coordinates without any difference stay as they are.
-    ridge = torch.where(variance > 0, shrinkage * variance, 1)
-    covariance = covariance + torch.diag(ridge)
-    precision = torch.linalg.inv(covariance)
-    unexplained = noise_share / (precision.diagonal() * (1 + shrinkage))
+    spread = torch.where(variance > 0, shrinkage * variance, 1)
+    precision = torch.linalg.inv(shrunk + torch.diag(spread))
+    explained = shrunk @ precision
+    residual = difference @ precision / precision.diagonal() * counted
+    freedom = 2 * explained.trace() - (explained @ explained).trace()
+    freedom = (counted.sum(0) - 1 - freedom).clamp(min=1)
+    unexplained = torch.minimum((residual**2).sum(0) / freedom, variance)
+    # Where no correlation can be measured nothing can be told apart.
+    unexplained = noise_share * (1 - shrinkage**2) * unexplained
     noise = torch.diag(unexplained)
     for curve in sliding:
         index = 2 * torch.as_tensor(list(curve), device=noise.device)
         deviation = unexplained[index].sqrt()
         common = slide_share / (1 - slide_share) * torch.outer(deviation, deviation)
         noise[index[:, None], index] += common
-    values, vectors = torch.linalg.eigh(covariance - noise)
+    values, vectors = torch.linalg.eigh(shrunk + torch.diag(spread) - noise)
     network = (vectors * values.clamp(min=0)) @ vectors.T
-    moves = difference @ (precision @ network) - difference
+    moves = difference @ torch.linalg.solve(network + noise, network) - difference
     moves = (axes.mT @ moves.view(samples, landmarks, 2, 1))[..., 0]
     moves = torch.where(seen[..., None], moves, 0)
     return (observed + moves.to(observed.dtype)).to(observed.dtype)
+
+
+def _shrinkage(difference: Tensor, covariance: Tensor, pairs: Tensor) -> Tensor:
+    """How far to shrink correlations towards none (Schaefer and Strimmer 2005)."""
+    deviation = covariance.diagonal().sqrt()
+    scale = torch.where(deviation > 0, deviation, torch.inf)
+    correlation = covariance / torch.outer(scale, scale)
+    squares = (difference / scale) ** 2
+    uncertain = squares.T @ squares / pairs - correlation**2
+    uncertain = uncertain * pairs**2 / (pairs - 1).clamp(min=1) ** 3
+    others = 1 - torch.eye(len(scale), dtype=scale.dtype, device=scale.device)
+    strength = (correlation**2 * others).sum().clamp(min=torch.finfo(scale.dtype).tiny)
+    least = 1 / len(difference)
+    return ((uncertain * others).sum() / strength).clamp(least, 1)
 
 
 def _check(observed, found, noise_share, slide_share, shrinkage, visible) -> Tensor:
@@ -141,8 +165,8 @@ def _check(observed, found, noise_share, slide_share, shrinkage, visible) -> Ten
         raise ValueError(f"noise_share must be in [0, 1], got {noise_share}")
     if not 0 <= slide_share < 1:
         raise ValueError(f"slide_share must be in [0, 1), got {slide_share}")
-    if not shrinkage >= 0:
-        raise ValueError(f"shrinkage must be at least 0, got {shrinkage}")
+    if shrinkage is not None and not 0 < shrinkage <= 1:
+        raise ValueError(f"shrinkage must be in (0, 1], got {shrinkage}")
     seen = observed.new_ones(observed.shape[:2]) > 0 if visible is None else visible > 0
     finite = (torch.isfinite(observed) & torch.isfinite(found)).all(-1)
     wrong = (seen & ~finite).nonzero()

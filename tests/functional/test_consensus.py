@@ -30,6 +30,20 @@ def error(targets, truth, landmarks=slice(0, 5)):
     return float((targets - truth)[:, landmarks].square().sum(-1).mean().sqrt())
 
 
+def reference_shrinkage(d):
+    """Schaefer and Strimmer 2005, table 1, target D, of correlations."""
+    n, k = d.shape
+    z = d / d.std(0)
+    above = below = 0
+    for i in range(k):
+        for j in range(k):
+            if i != j:
+                w = z[:, i] * z[:, j]
+                above += n / (n - 1) ** 3 * ((w - w.mean()) ** 2).sum()
+                below += w.mean() ** 2
+    return min(max(above / below, 1 / n), 1)
+
+
 def reference(observed, found, curve, slide_share, noise_share, shrinkage):
     """Landmark by landmark, coordinate by coordinate."""
     n, k, _ = observed.shape
@@ -44,15 +58,19 @@ def reference(observed, found, curve, slide_share, noise_share, shrinkage):
             d[i, 2 * j], d[i, 2 * j + 1] = axes[i, j, 0] @ gap, axes[i, j, 1] @ gap
     d -= d.mean(0)
     c = d.T @ d / n
-    shrinkage = max(shrinkage, 2 * k / n)
-    c += shrinkage * np.diag(np.diag(c))
+    spread = np.diag(np.diag(c))
+    if shrinkage is None:
+        shrinkage = reference_shrinkage(d)
+    shrunk = (1 - shrinkage) * c
+    c = shrunk + shrinkage * spread
+    s = shrunk @ np.linalg.inv(c)
+    freedom = n - 1 - np.trace(2 * s - s @ s)
     e = np.zeros_like(c)
     for j in range(2 * k):
         others = [i for i in range(2 * k) if i != j]
-        explained = c[j, others] @ np.linalg.solve(
-            c[np.ix_(others, others)], c[others, j]
-        )
-        e[j, j] = noise_share * (c[j, j] - explained) / (1 + shrinkage)
+        weights = np.linalg.solve(c[np.ix_(others, others)], shrunk[others, j])
+        rest = d[:, j] - d[:, others] @ weights
+        e[j, j] = noise_share * (1 - shrinkage**2) * (rest @ rest) / freedom
     own = np.diag(e).copy()
     for a in curve:
         for b in curve:
@@ -62,7 +80,7 @@ def reference(observed, found, curve, slide_share, noise_share, shrinkage):
     network = vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
     y = observed.numpy().copy()
     for i in range(n):
-        kept = network @ np.linalg.solve(c, d[i]) - d[i]
+        kept = network @ np.linalg.solve(network + e, d[i]) - d[i]
         for j in range(k):
             y[i, j] += kept[2 * j] * axes[i, j, 0] + kept[2 * j + 1] * axes[i, j, 1]
     return torch.from_numpy(y)
@@ -70,9 +88,12 @@ def reference(observed, found, curve, slide_share, noise_share, shrinkage):
 
 @pytest.mark.parametrize("slide_share", [0.0, 0.4])
 @pytest.mark.parametrize("noise_share", [0.5, 1.0])
-def test_equals_the_loop(slide_share, noise_share):
+@pytest.mark.parametrize("shrinkage", [None, 0.1])
+def test_equals_the_loop(slide_share, noise_share, shrinkage):
     _, observed, found = faces(40, slide=0.03)
-    options = dict(slide_share=slide_share, noise_share=noise_share, shrinkage=0.1)
+    options = dict(
+        slide_share=slide_share, noise_share=noise_share, shrinkage=shrinkage
+    )
     targets = consensus_targets(
         observed, found, curves=[CURVE], sliding=[CURVE], **options
     )
@@ -97,12 +118,40 @@ def test_a_common_slide_is_taken_back_where_it_may_be_one():
     assert error(sliding, truth) < 0.6 * error(fixed, truth)
 
 
-def test_few_samples_move_little():
-    _, observed, found = faces(4)
-    _, many, search = faces(400)
-    moves = consensus_targets(observed, found) - observed
-    usual = consensus_targets(many, search) - many
-    assert moves.norm(dim=-1).mean() < 0.4 * usual.norm(dim=-1).mean()
+def errors_like_a_network(samples, seed=0, landmarks=40, rank=6):
+    """Annotators' slips independent, a network's errors of a few kinds."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.standard_normal((rank, landmarks * 2)) / rank**0.5
+    network = 0.05 * rng.standard_normal((samples, rank)) @ kinds
+    truth = np.zeros((samples, landmarks, 2))
+    noise = 0.05 * rng.standard_normal(truth.shape)
+    return (
+        torch.from_numpy(a)
+        for a in (truth, truth + noise, truth + network.reshape(truth.shape))
+    )
+
+
+@pytest.mark.parametrize("samples", [40, 100, 400])
+def test_slips_are_taken_back_with_fewer_samples_than_coordinates(samples):
+    for seed in range(3):
+        truth, observed, found = errors_like_a_network(samples, seed)
+        targets = consensus_targets(observed, found)
+        share = {40: 0.8, 100: 0.65, 400: 0.45}[samples]
+        everywhere = slice(0, 40)
+        assert error(targets, truth, everywhere) < share * 0.0707
+
+
+def test_a_handful_of_samples_does_not_move():
+    for samples in (2, 3, 4):
+        _, observed, found = errors_like_a_network(samples)
+        moves = consensus_targets(observed, found) - observed
+        assert moves.norm(dim=-1).mean() < 0.2 * 0.0707
+
+
+def test_nothing_moves_where_no_correlation_is_known():
+    _, observed, found = faces()
+    targets = consensus_targets(observed, found, shrinkage=1.0)
+    torch.testing.assert_close(targets, observed)
 
 
 def test_a_bias_of_the_network_does_not_move_targets():
@@ -161,7 +210,7 @@ def test_any_data_gives_finite_targets_of_its_type(samples, landmarks, seed, dty
         (dict(observed=torch.zeros(1, 7, 2)), "at least 2"),
         (dict(noise_share=1.5), "noise_share"),
         (dict(slide_share=1.0), "slide_share"),
-        (dict(shrinkage=-1), "shrinkage"),
+        (dict(shrinkage=0), "shrinkage"),
         (dict(visible=torch.ones(3)), "visible must be"),
         (dict(sliding=[[0, 1]]), "not among the curves"),
         (dict(curves=[[0, 99]]), "99"),

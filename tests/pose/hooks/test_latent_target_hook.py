@@ -92,8 +92,8 @@ def test_annotation_anchor_bounds_the_whole_run(make_runner):
     [
         (0, dict(anchor="previous")),
         (1, dict(anchor="annotation")),
-        (1, dict(consensus=dict())),
-        (1, dict(consensus=dict(), temporal=dict(window=3))),
+        (1, dict(consensus=dict(shrinkage=0.5))),
+        (1, dict(consensus=dict(shrinkage=0.5), temporal=dict(window=3))),
     ],
 )
 def test_resumed_training_equals_uninterrupted(
@@ -122,7 +122,8 @@ def test_resumed_training_equals_uninterrupted(
 
 
 def test_consensus_makes_the_targets_of_what_was_found(make_runner):
-    consensus = dict(curves=[list(range(17))], sliding=[list(range(17))])
+    contour = [list(range(17))]
+    consensus = dict(curves=contour, sliding=contour, shrinkage=0.5)
     runner = make_runner(
         custom_hooks=hooks(start=1, consensus=consensus, freeze=[0, 40]),
         train_cfg=dict(max_epochs=3),
@@ -155,7 +156,7 @@ def video_faces():
     return dict(type="VideoOfFaces", num_samples=12)
 
 
-@pytest.mark.parametrize("consensus", [None, dict(curves=[list(range(17))])])
+@pytest.mark.parametrize("consensus", [None, dict(curves=[list(range(17))], shrinkage=0.5)])
 def test_frames_of_a_video_agree(make_runner, consensus):
     runner = make_runner(
         custom_hooks=hooks(
@@ -438,7 +439,7 @@ runner = Runner.from_cfg(tiny_config(
     env_cfg=dict(dist_cfg=dict(backend='gloo')),
     model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
     custom_hooks=[dict(
-        type='LatentTargetHook', start=1, consensus=dict(), temporal=dict(window=3))],
+        type='LatentTargetHook', start=1, consensus=dict(shrinkage=0.5), temporal=dict(window=3))],
     train_cfg=dict(max_epochs=3),
     optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
     train_dataloader=dict(batch_size=int(batch_size), dataset=video_faces())))
@@ -511,7 +512,8 @@ changes = LOOPS[sys.argv[3]]
 changes = dict(changes, custom_hooks=[*changes['custom_hooks'], dict(type='Kill')])
 Runner.from_cfg(tiny_config(sys.argv[1], **changes)).train()
 """
-CONSENSUS = dict(curves=[list(range(17))])
+# Too few faces to estimate the shrinkage.
+CONSENSUS = dict(curves=[list(range(17))], shrinkage=0.5)
 LOOPS = dict(
     epochs=dict(
         custom_hooks=hooks(start=1, consensus=CONSENSUS),
