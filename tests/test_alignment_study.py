@@ -72,7 +72,7 @@ def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
         run.place(tmp_path)
         folders.add(run.folder)
         config = configured(run, parser)
-        if run.config == study.PLAIN_CONFIG:
+        if run.config in study.PLAIN_CONFIGS.values():
             assert all(h.type != "LatentTargetHook" for h in config.custom_hooks)
         else:
             hook = HOOKS.build(config.custom_hooks[1])
@@ -91,8 +91,13 @@ def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
             assert run.shared.seed == run.seed and run.shared.case == run.case
             plain = configured(run.shared, parser)
             if run.method == "perfect targets":
-                assert config.train_dataloader.dataset.noise == "none"
-                plain.train_dataloader.dataset.noise = "none"
+                other = "data_root" if part == "real" else "noise"
+                given = config.train_dataloader.dataset[other]
+                if part == "real":
+                    assert "displaced" in str(run.data) and "displaced" not in given
+                else:
+                    assert given == "none"
+                plain.train_dataloader.dataset[other] = given
             for part_of_it in ("train_dataloader", "optim_wrapper", "train_cfg"):
                 assert plain[part_of_it] == config[part_of_it]
             assert plain.model.head.loss == config.model.head.loss

@@ -12,12 +12,14 @@ Parts, one or several of:
   with 250 of the training faces, seen four times as often, displaced twice as far.
   Detectors are measured on the untouched validation annotations, targets against
   the annotations before they were displaced.
-- ``ablations``: one option at a time, procedural faces, realistic noise; beside them,
-  from the epoch where the search starts, training on the truth ("perfect targets")
-  and plain training with other augmentation ("plain, again"), to tell an effect from
+- ``ablations``: one option at a time, procedural faces, realistic noise; beside them
+  plain training with other augmentation ("plain, again"), to tell an effect from
   chance.
 - ``compare CONFIG``: your own config with a LatentTargetHook against the same run
   with the search switched off.
+
+Wherever annotations are noisy, "perfect targets" trains on the truth (real faces: on the
+annotations before they were displaced) from the epoch where the search would start.
 
 Plain and aligned runs of a seed share everything up to the epoch where the search
 starts, so that part is trained once: the aligned run resumes from the plain one's
@@ -83,6 +85,7 @@ REAL_CASES = {
         80,
     ),
 }
+NO_NOISE = "train_dataloader.dataset.noise=none"
 HOOK, SEARCH = "custom_hooks.1.", "model.head.search."
 ABLATIONS = {
     "aligned": (),
@@ -111,10 +114,9 @@ ABLATIONS = {
     "minimum, parabola": (SEARCH + "subcell=parabola",),
 }
 # Without the hook: from ``start`` on the data set's own annotations.
-PLAIN_CONFIG = CONFIGS / "slim-hourglass_plain_synthetic-96x96.py"
-HOOKLESS = {
-    "perfect targets": (PLAIN_CONFIG, ("train_dataloader.dataset.noise=none",)),
-    "plain, again": (PLAIN_CONFIG, ()),
+PLAIN_CONFIGS = {
+    data: CONFIGS / f"slim-hourglass_plain_{data}-96x96.py"
+    for data in ("synthetic", "300w-subset")
 }
 MSE = ("model.head.loss.type=KeypointMSELoss", "model.head.loss.use_target_weight=True")
 
@@ -214,7 +216,7 @@ def pair(part, case, seed, config, methods, common, epochs, start, data=None):
             if option.startswith(HOOK + "start="):
                 first = int(option.split("=")[1])
         search = (f"custom_hooks.{position}.start={first}",)
-        begin = () if other == PLAIN_CONFIG else search
+        begin = () if other in PLAIN_CONFIGS.values() else search
         runs.append(
             Run(
                 part, case, method, seed, other, common + begin + options,
@@ -224,11 +226,15 @@ def pair(part, case, seed, config, methods, common, epochs, start, data=None):
     return runs
 
 
-def methods_for(data):
-    return {
+def methods_for(data, truth=None):
+    """Methods beside plain training; with the option that gives the truth, if any."""
+    methods = {
         "aligned": (CONFIGS / f"slim-hourglass_sa_{data}-96x96.py", ()),
         "paper": (CONFIGS / f"slim-hourglass_sa-paper_{data}-96x96.py", ()),
     }
+    if truth:
+        methods["perfect targets"] = (PLAIN_CONFIGS[data], (truth,))
+    return methods
 
 
 def plan_noise(args):
@@ -243,8 +249,16 @@ def plan_noise(args):
                 f"train_cfg.val_interval={epochs // 10}",
                 *options,
             )
-            methods = methods_for("synthetic")
+            methods = methods_for("synthetic", None if noise == "none" else NO_NOISE)
             yield from pair("noise", case, seed, config, methods, common, epochs, start)
+
+
+def data_for(case, seed, source, args):
+    """Folder that a case of the real faces trains on."""
+    if not any(REAL_CASES[case][:2]):
+        return source
+    name = case.replace(", ", "_").replace(" ", "_")
+    return Path(args.work_dir) / "real" / f"{name}_seed{seed}"
 
 
 def plan_real(args):
@@ -253,14 +267,15 @@ def plan_real(args):
         raise SystemExit("real needs DATA_ROOT: a folder with train.txt and val.txt")
     config = CONFIGS / "slim-hourglass_sa_300w-subset-96x96.py"
     for seed in args.seeds:
-        for case, (noise, faces, epochs) in REAL_CASES.items():
-            data = source
-            if noise or faces:
-                name = case.replace(", ", "_").replace(" ", "_")
-                data = Path(args.work_dir) / "real" / f"{name}_seed{seed}"
+        for case, (noise, _, epochs) in REAL_CASES.items():
+            data, truth = data_for(case, seed, source, args), None
+            if noise:
+                clean = case.replace("displaced", "as annotated")
+                folder = data_for(clean, seed, source, args)
+                truth = f"train_dataloader.dataset.data_root={folder}"
             schedule, start = scaled(epochs, find_hook(config)[1])
             common = (*schedule, f"train_cfg.val_interval={epochs // 10}")
-            methods = methods_for("300w-subset")
+            methods = methods_for("300w-subset", truth)
             yield from pair(
                 "real", case, seed, config, methods, common, epochs, start, data
             )
@@ -271,7 +286,8 @@ def plan_ablations(args):
     start = find_hook(config)[1]
     for seed in args.seeds:
         methods = {name: (config, tuple(o)) for name, o in ABLATIONS.items()}
-        methods.update(HOOKLESS)
+        methods["perfect targets"] = (PLAIN_CONFIGS["synthetic"], (NO_NOISE,))
+        methods["plain, again"] = (PLAIN_CONFIGS["synthetic"], ())
         yield from pair("ablations", "realistic", seed, config, methods, (), 20, start)
         methods = {"aligned, MSE loss": (config, ())}
         runs = pair("ablations", "realistic", seed, config, methods, MSE, 20, start)
@@ -426,11 +442,13 @@ def main():
 
 
 def train_all(runs, args):
-    for run in runs:
-        if run.part == "real" and run.data != Path(os.environ["DATA_ROOT"]):
-            noise, faces, _ = REAL_CASES[run.case]
-            source = Path(os.environ["DATA_ROOT"])
-            changed_copy(source, run.data, run.seed, noise, faces)
+    for case, seed in sorted({(r.case, r.seed) for r in runs if r.part == "real"}):
+        source = Path(os.environ["DATA_ROOT"])
+        for name in {case, case.replace("displaced", "as annotated")}:
+            noise, faces, _ = REAL_CASES[name]
+            folder = data_for(name, seed, source, args)
+            if folder != source:
+                changed_copy(source, folder, seed, noise, faces)
     began, done = time.time(), []
 
     def work(group):
