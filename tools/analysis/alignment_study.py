@@ -57,6 +57,7 @@ NEVER = 10**9
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs/semantic_alignment"
 REGIONS = ("weak", "contour", "brows", "strong", "all")
+FACE_REGIONS = ("contour", "brows", "nose", "eyes", "mouth")
 
 # Of the narrow Gaussians, cells: 3.2 % of the eye distance.
 NARROW = (
@@ -513,8 +514,7 @@ def tables(runs, figures):
         columns = [
             ("NME", "NME/inter_ocular"),
             ("against plain", None),
-            ("contour", "NME/inter_ocular/contour"),
-            ("brows", "NME/inter_ocular/brows"),
+            *((r, f"NME/inter_ocular/{r}") for r in FACE_REGIONS),
             ("inter-pupil NME", "NME/inter_pupil"),
             ("weak targets, RMS", "targets RMS/weak"),
             ("strong targets, RMS", "targets RMS/strong"),
