@@ -18,6 +18,8 @@ from torch import Tensor
 
 from .alignment import curve_tangents
 
+_CLIP_ROUNDS = 10
+
 
 def consensus_targets(
     observed: Tensor,
@@ -27,6 +29,7 @@ def consensus_targets(
     sliding: Sequence[Sequence[int]] = (),
     noise_share: float = 0.9,
     slide_share: float = 0.3,
+    clip: float = 3.0,
     shrinkage: float | None = None,
     visible: Tensor | None = None,
 ) -> Tensor:
@@ -58,11 +61,14 @@ def consensus_targets(
             them errors are told apart along and across; elsewhere in x and y.
         sliding: Those curves on which all landmarks may slide together.
         noise_share: Share of the unexplained variance that is taken for the
-            annotators', in [0, 1]; 0 keeps the annotations.
+            annotators', in [0, 1]; 0 takes back gross errors only.
         slide_share: Share of an annotator's variance along a sliding curve that
             is common to the whole curve, in [0, 1).
+        clip: An annotation further from what the others explain than so many
+            deviations is a gross error: what is beyond is taken back in full, and
+            neither moves other landmarks nor counts in ``C`` (Huber's winsorizing).
         shrinkage: ``a`` in (0, 1], if it shall not be estimated. At 1, as with a
-            handful of samples, nothing can be told apart and targets stay.
+            handful of samples, nothing can be told apart: all but gross errors stay.
         visible: ``(N, K)``; landmarks with 0 keep their annotation and count
             nowhere.
 
@@ -82,7 +88,7 @@ def consensus_targets(
         >>> bool((targets - truth).norm() < 0.6 * (noisy - truth).norm())
         True
     """
-    seen = _check(observed, found, noise_share, slide_share, shrinkage, visible)
+    seen = _check(observed, found, noise_share, slide_share, clip, shrinkage, visible)
     curves = [list(curve) for curve in curves]
     for curve in sliding:
         if list(curve) not in curves:
@@ -97,38 +103,86 @@ def consensus_targets(
     along = torch.where(along.any(-1, keepdim=True), along, upright)
     axes = torch.stack((along, along.flip(-1) * along.new_tensor([-1, 1])), dim=-2)
     difference = (axes @ (o - p)[..., None]).flatten(1)
-    counted = seen.repeat_interleave(2, dim=1).double()
-    mean = (difference * counted).sum(0) / counted.sum(0).clamp(min=1)
-    difference = (difference - mean) * counted
+    counted = seen.repeat_interleave(2, dim=1)
+    usual = _clip_marginally(difference, counted, clip)
+    for _ in range(_CLIP_ROUNDS):
+        model = _Differences(usual, counted, shrinkage)
+        usual = model.clip(difference, clip)
+    model = _Differences(usual, counted, shrinkage)
 
-    pairs = (counted.T @ counted).clamp(min=1)
-    covariance = difference.T @ difference / pairs
-    variance = covariance.diagonal()
-    if shrinkage is None:
-        shrinkage = _shrinkage(difference, covariance, pairs)
-    shrunk = (1 - shrinkage) * covariance
-    # Coordinates without any difference stay as they are.
-    spread = torch.where(variance > 0, shrinkage * variance, 1)
-    precision = torch.linalg.inv(shrunk + torch.diag(spread))
-    explained = shrunk @ precision
-    residual = difference @ precision / precision.diagonal() * counted
-    freedom = 2 * explained.trace() - (explained @ explained).trace()
-    freedom = (counted.sum(0) - 1 - freedom).clamp(min=1)
-    unexplained = torch.minimum((residual**2).sum(0) / freedom, variance)
     # Where no correlation can be measured nothing can be told apart.
-    unexplained = noise_share * (1 - shrinkage**2) * unexplained
+    unexplained = noise_share * (1 - model.shrinkage**2) * model.unexplained
     noise = torch.diag(unexplained)
     for curve in sliding:
         index = 2 * torch.as_tensor(list(curve), device=noise.device)
         deviation = unexplained[index].sqrt()
         common = slide_share / (1 - slide_share) * torch.outer(deviation, deviation)
         noise[index[:, None], index] += common
-    values, vectors = torch.linalg.eigh(shrunk + torch.diag(spread) - noise)
-    network = (vectors * values.clamp(min=0)) @ vectors.T
-    moves = difference @ torch.linalg.solve(network + noise, network) - difference
+    network = _nonnegative(model.covariance - noise)
+    kept = torch.linalg.solve(network + noise, network)
+    moves = model.centred @ kept - model.centred + usual - difference
     moves = (axes.mT @ moves.view(samples, landmarks, 2, 1))[..., 0]
     moves = torch.where(seen[..., None], moves, 0)
     return (observed + moves.to(observed.dtype)).to(observed.dtype)
+
+
+class _Differences:
+    """Covariance of differences ``(N, 2 K)``, and what explains each of them.
+
+    Attributes:
+        mean: ``(2 K,)``.
+        centred: The differences without it, 0 where not counted.
+        shrinkage: ``a``.
+        covariance: ``(1 - a) C + a diag(C)``; 1 on the diagonal of coordinates
+            without any difference, so that they stay as they are.
+        residual: ``(N, 2 K)``, what the other coordinates do not explain.
+        unexplained: ``(2 K,)``, its variance ``u``.
+    """
+
+    def __init__(self, difference: Tensor, counted: Tensor, shrinkage: float | None):
+        counted = counted.to(difference)
+        number = counted.sum(0)
+        self.mean = (difference * counted).sum(0) / number.clamp(min=1)
+        self.centred = (difference - self.mean) * counted
+        pairs = (counted.T @ counted).clamp(min=1)
+        # Over pairs where not all are counted it may have negative eigenvalues.
+        covariance = _nonnegative(self.centred.T @ self.centred / pairs)
+        variance = covariance.diagonal()
+        if shrinkage is None:
+            shrinkage = _shrinkage(self.centred, covariance, pairs)
+        shrunk = (1 - shrinkage) * covariance
+        spread = torch.where(variance > 0, shrinkage * variance, 1)
+        self.shrinkage = shrinkage
+        self.covariance = shrunk + torch.diag(spread)
+        precision = torch.linalg.inv(self.covariance)
+        self.deviation = precision.diagonal().rsqrt()
+        self.residual = self.centred @ precision / precision.diagonal()
+        smoother = shrunk @ precision
+        freedom = 2 * smoother.trace() - (smoother @ smoother).trace()
+        squares = (self.residual * counted).square().sum(0)
+        self.unexplained = squares / (number - 1 - freedom).clamp(min=1)
+        self.unexplained = torch.minimum(self.unexplained, variance)
+
+    def clip(self, difference: Tensor, clip: float) -> Tensor:
+        """Differences no further from what explains them than ``clip`` deviations."""
+        explained = self.mean + self.centred - self.residual
+        limit = clip * self.deviation
+        return explained + (difference - explained).clamp(-limit, limit)
+
+
+def _nonnegative(matrix: Tensor) -> Tensor:
+    """A symmetric matrix without its negative eigenvalues."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=0)) @ vectors.T
+
+
+def _clip_marginally(difference: Tensor, counted: Tensor, clip: float) -> Tensor:
+    """Differences no further from their median than ``clip`` robust deviations."""
+    known = torch.where(counted, difference, torch.nan)
+    median = known.nanmedian(0).values.nan_to_num()
+    deviation = 1.4826 * (known - median).abs().nanmedian(0).values.nan_to_num()
+    limit = torch.where(deviation > 0, clip * deviation, torch.inf)
+    return median + (difference - median).clamp(-limit, limit)
 
 
 def _shrinkage(difference: Tensor, covariance: Tensor, pairs: Tensor) -> Tensor:
@@ -145,7 +199,9 @@ def _shrinkage(difference: Tensor, covariance: Tensor, pairs: Tensor) -> Tensor:
     return ((uncertain * others).sum() / strength).clamp(least, 1)
 
 
-def _check(observed, found, noise_share, slide_share, shrinkage, visible) -> Tensor:
+def _check(
+    observed, found, noise_share, slide_share, clip, shrinkage, visible
+) -> Tensor:
     """Which landmarks count, ``(N, K)`` bool."""
     if observed.dim() != 3 or observed.shape[-1] != 2 or len(observed) < 2:
         raise ValueError(
@@ -165,6 +221,8 @@ def _check(observed, found, noise_share, slide_share, shrinkage, visible) -> Ten
         raise ValueError(f"noise_share must be in [0, 1], got {noise_share}")
     if not 0 <= slide_share < 1:
         raise ValueError(f"slide_share must be in [0, 1), got {slide_share}")
+    if not clip > 0:
+        raise ValueError(f"clip must be positive, got {clip}")
     if shrinkage is not None and not 0 < shrinkage <= 1:
         raise ValueError(f"shrinkage must be in (0, 1], got {shrinkage}")
     seen = observed.new_ones(observed.shape[:2]) > 0 if visible is None else visible > 0

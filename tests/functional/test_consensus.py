@@ -95,7 +95,7 @@ def test_equals_the_loop(slide_share, noise_share, shrinkage):
         slide_share=slide_share, noise_share=noise_share, shrinkage=shrinkage
     )
     targets = consensus_targets(
-        observed, found, curves=[CURVE], sliding=[CURVE], **options
+        observed, found, curves=[CURVE], sliding=[CURVE], clip=1e9, **options
     )
     torch.testing.assert_close(targets, reference(observed, found, CURVE, **options))
 
@@ -141,6 +141,38 @@ def test_slips_are_taken_back_with_fewer_samples_than_coordinates(samples):
         assert error(targets, truth, everywhere) < share * 0.0707
 
 
+def rms(errors, where):
+    return float(errors[where].square().sum(-1).mean().sqrt())
+
+
+@pytest.mark.parametrize("share", [0.005, 0.05])
+def test_gross_errors_are_taken_back_and_harm_no_others(share):
+    for seed in range(3):
+        truth, observed, found = errors_like_a_network(300, seed)
+        rng = np.random.default_rng(seed)
+        gross = torch.from_numpy(rng.random((300, 40)) < share)
+        clean = consensus_targets(observed, found)
+        shifts = torch.from_numpy(rng.normal(0, 1.0, (int(gross.sum()), 2)))
+        spoilt = observed.clone()
+        spoilt[gross] += shifts
+        targets = consensus_targets(spoilt, found)
+        linear = consensus_targets(spoilt, found, clip=1e9)
+        kept, worse = dict(zip((0.005, 0.05), ((0.1, 1.1), (0.25, 1.6))))[share]
+        assert rms(targets - truth, gross) < kept * rms(spoilt - truth, gross)
+        assert rms(linear - truth, gross) > 0.4 * rms(spoilt - truth, gross)
+        assert rms(targets - truth, ~gross) < worse * rms(clean - truth, ~gross)
+        assert rms(linear - truth, ~gross) > worse * rms(clean - truth, ~gross)
+
+
+def test_exact_annotations_of_most_are_not_clipped_to_nothing():
+    truth, observed, found = errors_like_a_network(100)
+    observed[:, 7] = found[:, 7]
+    observed[:10, 7] += 0.05
+    targets = consensus_targets(observed, found)
+    assert targets.isfinite().all()
+    assert (targets[10:, 7] - found[10:, 7]).abs().max() < 0.05
+
+
 def test_a_handful_of_samples_does_not_move():
     for samples in (2, 3, 4):
         _, observed, found = errors_like_a_network(samples)
@@ -150,7 +182,7 @@ def test_a_handful_of_samples_does_not_move():
 
 def test_nothing_moves_where_no_correlation_is_known():
     _, observed, found = faces()
-    targets = consensus_targets(observed, found, shrinkage=1.0)
+    targets = consensus_targets(observed, found, shrinkage=1.0, clip=1e9)
     torch.testing.assert_close(targets, observed)
 
 
@@ -165,8 +197,20 @@ def test_a_bias_of_the_network_does_not_move_targets():
 def test_agreement_and_no_noise_keep_the_annotations():
     _, observed, found = faces()
     for p, share in ((observed, 0.9), (found, 0.0)):
-        targets = consensus_targets(observed, p, curves=[CURVE], noise_share=share)
+        options = dict(curves=[CURVE], noise_share=share, clip=1e9)
+        targets = consensus_targets(observed, p, **options)
         torch.testing.assert_close(targets, observed)
+
+
+def test_landmarks_that_many_do_not_show():
+    """Covariances over other samples for each pair need not fit together."""
+    for seed in range(20):
+        truth, observed, found = faces(50, seed=seed)
+        rng = np.random.default_rng(seed)
+        visible = torch.from_numpy(rng.random((50, 7)) < 0.6)
+        targets = consensus_targets(observed, found, curves=[CURVE], visible=visible)
+        assert targets.isfinite().all()
+        assert rms(targets - truth, visible) < 1.05 * rms(observed - truth, visible)
 
 
 def test_invisible_landmarks_stay_and_count_nowhere():
@@ -211,6 +255,7 @@ def test_any_data_gives_finite_targets_of_its_type(samples, landmarks, seed, dty
         (dict(noise_share=1.5), "noise_share"),
         (dict(slide_share=1.0), "slide_share"),
         (dict(shrinkage=0), "shrinkage"),
+        (dict(clip=0), "clip"),
         (dict(visible=torch.ones(3)), "visible must be"),
         (dict(sliding=[[0, 1]]), "not among the curves"),
         (dict(curves=[[0, 99]]), "99"),

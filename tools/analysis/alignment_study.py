@@ -18,8 +18,8 @@ Parts, one or several of:
 - ``compare CONFIG``: your own config with a LatentTargetHook against the same run
   with the search switched off.
 
-Wherever annotations are noisy, "perfect targets" trains on the truth (real faces: on the
-annotations before they were displaced) from the epoch where the search would start.
+Wherever annotations are noisy, "perfect targets" trains on the truth (real faces: on
+the annotations before they were displaced) from the epoch where the search would start.
 
 Plain and aligned runs of a seed share everything up to the epoch where the search
 starts, so that part is trained once: the aligned run resumes from the plain one's

@@ -156,7 +156,9 @@ def video_faces():
     return dict(type="VideoOfFaces", num_samples=12)
 
 
-@pytest.mark.parametrize("consensus", [None, dict(curves=[list(range(17))], shrinkage=0.5)])
+@pytest.mark.parametrize(
+    "consensus", [None, dict(curves=[list(range(17))], shrinkage=0.5)]
+)
 def test_frames_of_a_video_agree(make_runner, consensus):
     runner = make_runner(
         custom_hooks=hooks(
@@ -439,7 +441,8 @@ runner = Runner.from_cfg(tiny_config(
     env_cfg=dict(dist_cfg=dict(backend='gloo')),
     model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
     custom_hooks=[dict(
-        type='LatentTargetHook', start=1, consensus=dict(shrinkage=0.5), temporal=dict(window=3))],
+        type='LatentTargetHook', start=1, consensus=dict(shrinkage=0.5),
+        temporal=dict(window=3))],
     train_cfg=dict(max_epochs=3),
     optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
     train_dataloader=dict(batch_size=int(batch_size), dataset=video_faces())))
