@@ -11,7 +11,7 @@ Landmarks are in image pixels; the centre of the top left pixel is (0, 0).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +61,7 @@ class AnnotationNoise:
         strong: nose base, eyes and mouth (31-67), along each image axis.
         shared: share of the variance of ``contour_along`` that is one common slide
             of all 17 contour landmarks of a face; the rest is independent.
+        gross: share of all landmarks that are misplaced by 0.2 to 0.5, anywhere.
     """
 
     contour_along: float = 0.0
@@ -70,6 +71,7 @@ class AnnotationNoise:
     inner_across: float = 0.0
     strong: float = 0.0
     shared: float = 0.0
+    gross: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -79,33 +81,30 @@ class AnnotationNoise:
                     f"AnnotationNoise.{field.name} is {value}: expected a finite "
                     "number >= 0"
                 )
-        if self.shared > 1:
-            raise ValueError(
-                f"AnnotationNoise.shared is {self.shared}: a share of the variance "
-                "lies between 0 and 1"
-            )
+        for name in ("shared", "gross"):
+            if getattr(self, name) > 1:
+                raise ValueError(
+                    f"AnnotationNoise.{name} is {getattr(self, name)}: a share lies "
+                    "between 0 and 1"
+                )
 
 
+_REALISTIC = AnnotationNoise(
+    contour_along=0.039,
+    contour_across=0.010,
+    brow_along=0.016,
+    bridge_along=0.016,
+    inner_across=0.006,
+    strong=0.005,
+    shared=0.3,
+)
 NOISE_PRESETS = {
     "none": AnnotationNoise(),
-    "realistic": AnnotationNoise(
-        contour_along=0.039,
-        contour_across=0.010,
-        brow_along=0.016,
-        bridge_along=0.016,
-        inner_across=0.006,
-        strong=0.005,
-        shared=0.3,
+    "realistic": _REALISTIC,
+    "heavy": replace(
+        _REALISTIC, contour_along=0.078, brow_along=0.032, bridge_along=0.032
     ),
-    "heavy": AnnotationNoise(
-        contour_along=0.078,
-        contour_across=0.010,
-        brow_along=0.032,
-        bridge_along=0.032,
-        inner_across=0.006,
-        strong=0.005,
-        shared=0.3,
-    ),
+    "gross": replace(_REALISTIC, gross=0.05),
 }
 
 
@@ -188,7 +187,8 @@ def displace(
       small independent error across;
     - brows and bridge of the nose: an independent slide along their curve and a
       small error across;
-    - all others: an independent error, equal in both image axes.
+    - all others: an independent error, equal in both image axes;
+    - a share ``noise.gross`` of all: misplaced, on top, in any direction.
 
     Args:
         keypoints: (68, 2), the truth in pixels.
@@ -199,7 +199,23 @@ def displace(
         (68, 2) float32 in pixels.
     """
     normal = rng.standard_normal((NUM_LANDMARKS, 2))
-    return displace_by(keypoints, normal, rng.standard_normal(), noise)
+    annotated = displace_by(keypoints, normal, rng.standard_normal(), noise)
+    return misplace(annotated, rng, noise)
+
+
+def misplace(
+    annotated: np.ndarray, rng: np.random.Generator, noise: AnnotationNoise
+) -> np.ndarray:
+    """Annotations ``(68, 2)`` with gross errors; draws nothing if there are none."""
+    if not noise.gross:
+        return annotated
+    left, right = OUTER_EYE_CORNERS
+    unit = np.linalg.norm(annotated[right] - annotated[left])
+    wrong = rng.random(NUM_LANDMARKS) < noise.gross
+    angle = rng.uniform(0, 2 * np.pi, NUM_LANDMARKS)
+    length = unit * rng.uniform(0.2, 0.5, NUM_LANDMARKS)
+    shift = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return np.where(wrong[:, None], annotated + shift, annotated).astype(np.float32)
 
 
 def displace_by(

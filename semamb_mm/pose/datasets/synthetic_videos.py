@@ -22,7 +22,13 @@ import numpy as np
 from ...fileio import atomic_write
 from .face_painter import Expression, FacePainter, Moment, develop
 from .pts_io import write_pts
-from .synthetic_faces import NUM_LANDMARKS, AnnotationNoise, displace_by, get_noise
+from .synthetic_faces import (
+    NUM_LANDMARKS,
+    AnnotationNoise,
+    displace_by,
+    get_noise,
+    misplace,
+)
 
 PARAMETERS_FILE = "synthetic.json"
 # Kinds of random numbers; 1 and 2 are those of single faces.
@@ -215,12 +221,11 @@ def annotate_track(
     for i in range(1, len(drift)):
         drift[i] = keep * drift[i - 1] + np.sqrt(1 - keep**2) * steps[i]
     errors = np.sqrt(1 - drift_share) * white + np.sqrt(drift_share) * drift
-    return np.stack(
-        [
-            displace_by(truth, error[:-1].reshape(NUM_LANDMARKS, 2), error[-1], noise)
-            for truth, error in zip(keypoints, errors)
-        ]
-    )
+    annotated = [
+        displace_by(truth, error[:-1].reshape(NUM_LANDMARKS, 2), error[-1], noise)
+        for truth, error in zip(keypoints, errors)
+    ]
+    return np.stack([misplace(points, rng, noise) for points in annotated])
 
 
 def write_video_tree(

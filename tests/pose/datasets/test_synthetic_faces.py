@@ -190,6 +190,27 @@ def test_contour_slides_partly_together(faces):
     assert correlation.min() > 0.25
 
 
+def test_gross_errors_are_as_many_and_as_far_as_stated(faces):
+    noise = AnnotationNoise(gross=0.05)
+    errors = []
+    for face in faces:
+        rng = np.random.default_rng(len(errors))
+        error = np.linalg.norm(annotate(face, rng, noise) - face.keypoints, axis=1)
+        errors.append(error / np.linalg.norm(face.keypoints[45] - face.keypoints[36]))
+    errors = np.array(errors)
+    wrong = errors > 0
+    share, deviation = 0.05, np.sqrt(0.05 * 0.95 / errors.size)
+    assert wrong.mean() == pytest.approx(share, abs=4 * deviation)
+    assert 0.2 <= errors[wrong].min() < 0.25 and 0.45 < errors[wrong].max() <= 0.5
+    # the other errors are those of the annotator without gross ones
+    gross, realistic = (
+        displace(faces[0].keypoints, np.random.default_rng(0), NOISE_PRESETS[name])
+        for name in ("gross", "realistic")
+    )
+    same = (gross == realistic).all(-1)
+    assert 0.8 < same.mean() < 1
+
+
 def test_slides_stay_on_the_contour(faces):
     rng = np.random.default_rng(3)
     for face in faces[:8]:
