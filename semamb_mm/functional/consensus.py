@@ -147,11 +147,13 @@ class _Differences:
         pairs = (counted.T @ counted).clamp(min=1)
         # Over pairs where not all are counted it may have negative eigenvalues.
         covariance = _nonnegative(self.centred.T @ self.centred / pairs)
+        still = ~self.centred.any(0)
+        covariance = covariance.masked_fill(still | still[:, None], 0)
         variance = covariance.diagonal()
         if shrinkage is None:
             shrinkage = _shrinkage(self.centred, covariance, pairs)
         shrunk = (1 - shrinkage) * covariance
-        spread = torch.where(variance > 0, shrinkage * variance, 1)
+        spread = torch.where(still, 1, shrinkage * variance)
         self.shrinkage = shrinkage
         self.covariance = shrunk + torch.diag(spread)
         precision = torch.linalg.inv(self.covariance)

@@ -213,6 +213,20 @@ def test_landmarks_that_many_do_not_show():
         assert rms(targets - truth, visible) < 1.05 * rms(observed - truth, visible)
 
 
+def test_landmarks_that_nobody_shows_change_nothing():
+    _, observed, found = faces(60)
+    visible = torch.ones(60, 7)
+    visible[:, 2] = 0
+    visible[7, 4] = 0
+    targets = consensus_targets(observed, found, visible=visible)
+    others = [0, 1, 3, 4, 5, 6]
+    without = consensus_targets(
+        observed[:, others], found[:, others], visible=visible[:, others]
+    )
+    torch.testing.assert_close(targets[:, others], without)
+    torch.testing.assert_close(targets[:, 2], observed[:, 2])
+
+
 def test_invisible_landmarks_stay_and_count_nowhere():
     _, observed, found = faces(50)
     visible = torch.ones(50, 7)
