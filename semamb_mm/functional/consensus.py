@@ -135,6 +135,7 @@ class _Differences:
         shrinkage: ``a``.
         covariance: ``(1 - a) C + a diag(C)``; 1 on the diagonal of coordinates
             without any difference, so that they stay as they are.
+        deviation: ``(2 K,)``, of the residual, from the covariance.
         residual: ``(N, 2 K)``, what the other coordinates do not explain.
         unexplained: ``(2 K,)``, its variance ``u``.
     """

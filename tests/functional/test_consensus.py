@@ -26,8 +26,12 @@ def faces(samples=300, seed=0, slide=0.0, network=0.05, noise=0.05):
     return (torch.from_numpy(a) for a in (truth, observed, found))
 
 
+def rms(errors, where=...):
+    return float(errors[where].square().sum(-1).mean().sqrt())
+
+
 def error(targets, truth, landmarks=slice(0, 5)):
-    return float((targets - truth)[:, landmarks].square().sum(-1).mean().sqrt())
+    return rms((targets - truth)[:, landmarks])
 
 
 def reference_shrinkage(d):
@@ -139,10 +143,6 @@ def test_slips_are_taken_back_with_fewer_samples_than_coordinates(samples):
         share = {40: 0.8, 100: 0.65, 400: 0.45}[samples]
         everywhere = slice(0, 40)
         assert error(targets, truth, everywhere) < share * 0.0707
-
-
-def rms(errors, where):
-    return float(errors[where].square().sum(-1).mean().sqrt())
 
 
 @pytest.mark.parametrize("share", [0.005, 0.05])

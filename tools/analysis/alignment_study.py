@@ -5,9 +5,9 @@ Parts, one or several of:
 - ``noise``: procedural faces whose truth is known, at three levels of annotation
   noise; at the heaviest also with a quarter of the faces seen four times as often,
   and, beside no noise, with Gaussians that are narrower than the noise; and with one
-  landmark in twenty misplaced altogether. Errors of
-  targets and of detectors are against the truth. Without noise, plain training is
-  training on the truth: the ceiling.
+  landmark in twenty misplaced altogether. Errors of targets and of detectors are
+  against the truth. Without noise, plain training is training on the truth: the
+  ceiling.
 - ``real``: the .pts folder at DATA_ROOT (train.txt, val.txt), its annotations as
   they are, and training annotations displaced along contour and brows; the same
   with 250 of the training faces, seen four times as often, displaced twice as far.
@@ -264,6 +264,11 @@ def data_for(case, seed, source, args):
     return Path(args.work_dir) / "real" / f"{name}_seed{seed}"
 
 
+def undisplaced(case):
+    """The same case of the real faces, its annotations as they are."""
+    return case.replace("displaced", "as annotated")
+
+
 def plan_real(args):
     source = Path(os.environ.get("DATA_ROOT", ""))
     if not (source / "train.txt").is_file():
@@ -273,8 +278,7 @@ def plan_real(args):
         for case, (noise, _, epochs) in REAL_CASES.items():
             data, truth = data_for(case, seed, source, args), None
             if noise:
-                clean = case.replace("displaced", "as annotated")
-                folder = data_for(clean, seed, source, args)
+                folder = data_for(undisplaced(case), seed, source, args)
                 truth = f"train_dataloader.dataset.data_root={folder}"
             schedule, start = scaled(epochs, find_hook(config)[1])
             common = (*schedule, f"train_cfg.val_interval={epochs // 10}")
@@ -447,7 +451,7 @@ def main():
 def train_all(runs, args):
     for case, seed in sorted({(r.case, r.seed) for r in runs if r.part == "real"}):
         source = Path(os.environ["DATA_ROOT"])
-        for name in {case, case.replace("displaced", "as annotated")}:
+        for name in {case, undisplaced(case)}:
             noise, faces, _ = REAL_CASES[name]
             folder = data_for(name, seed, source, args)
             if folder != source:
