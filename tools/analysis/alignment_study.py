@@ -53,12 +53,12 @@ from semamb_mm.pose.datasets.pts_io import read_pts, write_pts
 from semamb_mm.pose.datasets.synthetic_faces import displace, get_noise, true_keypoints
 from semamb_mm.pose.hooks.latent_target_hook import CHECKPOINT_KEY
 from semamb_mm.pose.landmark_groups import face_unit, landmark_groups
+from semamb_mm.pose.metrics.face_nme import REGIONS_68
 
 NEVER = 10**9
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs/semantic_alignment"
 REGIONS = ("weak", "contour", "brows", "strong", "all")
-FACE_REGIONS = ("contour", "brows", "nose", "eyes", "mouth")
 
 # Of the narrow Gaussians, cells: 3.2 % of the eye distance.
 NARROW = (
@@ -520,7 +520,7 @@ def tables(runs, figures):
         columns = [
             ("NME", "NME/inter_ocular"),
             ("against plain", None),
-            *((r, f"NME/inter_ocular/{r}") for r in FACE_REGIONS),
+            *((r, f"NME/inter_ocular/{r}") for r in REGIONS_68),
             ("inter-pupil NME", "NME/inter_pupil"),
             ("weak targets, RMS", "targets RMS/weak"),
             ("strong targets, RMS", "targets RMS/strong"),
