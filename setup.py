@@ -79,7 +79,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["semamb_mm", "semamb_mm.*"]),
-    package_data={"semamb_mm.pose.datasets": ["*.txt"]},
+    package_data={"semamb_mm.formats": ["*.txt"]},
     python_requires=">=3.10,<3.13",
     # Kept minimal, so that installing into a working OpenMMLab environment
     # changes nothing there; requirements/ holds the tested set.

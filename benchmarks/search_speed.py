@@ -24,7 +24,7 @@ from mmpose.structures import PoseDataSample
 
 import semamb_mm.pose  # noqa: F401
 from semamb_mm.functional import gaussian_patch, search_latent_targets
-from semamb_mm.pose.datasets.synthetic_faces import true_keypoints
+from semamb_mm.synthetic.faces import true_keypoints
 
 SEARCH = dict(
     search_radius=8,

@@ -35,10 +35,11 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from semamb_mm.pose.datasets import Face300VWVideoDataset, VideoShuffleSampler
-from semamb_mm.pose.datasets.face_300vw import SPLITS
-from semamb_mm.pose.datasets.pts_io import write_pts
-from semamb_mm.pose.datasets.video_frames import VideoFrames, scan_video
+from semamb_mm.formats.layout_300vw import SPLITS
+from semamb_mm.formats.pts import write_pts
+from semamb_mm.formats.videos import VideoFrames, scan_video
+from semamb_mm.pose.datasets import Face300VWVideoDataset
+from semamb_mm.pose.samplers import VideoShuffleSampler
 
 BITS = 12
 STREAMS = 8

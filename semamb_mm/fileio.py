@@ -1,33 +1,14 @@
-"""Files that are whole or not there."""
+"""A file backend of MMEngine that writes checkpoints whole or not at all."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from mmengine.fileio import LocalBackend, register_backend
 
+from .formats.files import atomic_write
 
-@contextmanager
-def atomic_write(path: str | os.PathLike, mode: str = "w", **kwargs) -> Iterator[IO]:
-    """``open(path, mode, **kwargs)`` for writing, under another name until closed.
-
-    The file appears whole, or, if anything fails, the old one stays.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
-    try:
-        with open(temporary, mode, **kwargs) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+__all__ = ["AtomicLocalBackend", "atomic_write"]
 
 
 @register_backend("atomic_local")

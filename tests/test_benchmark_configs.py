@@ -5,10 +5,8 @@ config. In the others, whose network differs in the number of landmarks alone, i
 layers are narrow here (stacks, sizes and all else the same); all are built as they are.
 """
 
-import importlib.util
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,13 +17,14 @@ from mmpose.apis import inference_topdown, init_model
 from mmpose.registry import DATASETS, MODELS
 
 import semamb_mm.pose  # noqa: F401
-from semamb_mm.pose.datasets import aflw_list
-from semamb_mm.pose.datasets.face_300vw import SPLITS
+from semamb_mm.formats import aflw_list
+from semamb_mm.formats.layout_300vw import SPLITS
+from tests import ROOT
+from tools.dataset_converters import convert_aflw
 
-from .face_trees import AFLW_TRAIN, write_300w, write_aflw
-from .pose.datasets.video_trees import write_tree
+from .trees.faces import AFLW_TRAIN, write_300w, write_aflw
+from .trees.videos import write_tree
 
-ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(
     path
     for path in (ROOT / "configs").glob("[!_]*/*.py")
@@ -45,16 +44,11 @@ def data_set(path):
     return path.stem.split("_")[2].split("-")[0]
 
 
-def convert_aflw(root):
-    path = ROOT / "tools/dataset_converters/convert_aflw.py"
-    spec = importlib.util.spec_from_file_location("convert_aflw", path)
-    module = importlib.util.module_from_spec(spec)
+def write_aflw_json(root):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "convert_aflw", module)
         patch.setattr(aflw_list, "NUM_TRAIN", AFLW_TRAIN)
         patch.setattr(sys, "argv", ["convert_aflw", str(root), "--workers", "1"])
-        spec.loader.exec_module(module)
-        module.main()
+        convert_aflw.main()
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +62,7 @@ def roots(tmp_path_factory):
         "300vw": write_tree(folder / "300vw", videos),
         "aflw": write_aflw(folder / "aflw"),
     }
-    convert_aflw(roots["aflw"])
+    write_aflw_json(roots["aflw"])
     return roots
 
 

@@ -1,7 +1,5 @@
 """The pose configs train and test on a tiny tree; all are listed for mim."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 from mmengine.config import Config
@@ -10,8 +8,8 @@ from mmengine.runner import Runner
 from mmpose.registry import DATASETS
 
 from semamb_mm.pose.datasets import write_pts_tree
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
 # Those of configs/ghcu need a detector: test_ghcu_configs.py.
 POSE_CONFIGS = sorted((ROOT / "configs/semantic_alignment").glob("slim-hourglass*.py"))

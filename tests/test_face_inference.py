@@ -1,16 +1,14 @@
 """MMPose's own inference with a detector that has a GHCU."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from mmengine.config import Config
 from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
 from mmpose.registry import DATASETS
 
-from .ghcu_model import ghcu_model  # noqa: F401
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
+from .small_detector import ghcu_model  # noqa: F401
 
 
 @pytest.fixture(scope="module")

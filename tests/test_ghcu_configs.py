@@ -8,8 +8,8 @@ from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 import semamb_mm.pose  # noqa: F401
+from tests import ROOT
 
-from .ghcu_model import ROOT
 from .test_configs import tiny_tree
 
 CONFIGS = sorted((ROOT / "configs/ghcu").glob("slim-*.py"))

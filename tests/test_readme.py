@@ -2,7 +2,6 @@
 
 import importlib
 import re
-from pathlib import Path
 from unittest.mock import Mock
 
 import torch
@@ -12,7 +11,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATA_SAMPLERS, MODELS
 from mmpretrain.structures import DataSample
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
 
 
 def test_ten_line_example_trains(tmp_path):

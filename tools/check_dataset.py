@@ -3,7 +3,7 @@
 Counts what its lists name, and names every file that is missing, not named by
 any list, or (with --verify) not readable in full: images, .pts files, videos.
 The exit status is 1 if something is wrong. The face data sets (300w, 300vw,
-aflw) need MMPose, the others MMPretrain.
+aflw) need neither framework, the others MMPretrain.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from mmengine import fileio
 from mmengine.utils import track_progress_rich
 from PIL import Image
 
-# Only one of MMPose and MMPretrain may be installed: what needs them is imported
-# in the functions that are called for their data sets.
+# MMPretrain may not be installed: what needs it is imported in the functions that
+# are called for its data sets.
 
 
 class Contents(NamedTuple):
@@ -120,14 +120,14 @@ def read_omniglot(version: str) -> Callable[[str], Contents]:
 
 def read_300w(root: str) -> Contents:
     """Each image needs a .pts file of its stem, and the reverse."""
-    from semamb_mm.pose.datasets.layout_300w import (
+    from semamb_mm.formats.images import IMAGE_SUFFIXES
+    from semamb_mm.formats.layout_300w import (
         MIRRORED,
         PARTS,
         SPLITS,
         find_part,
         image_root,
     )
-    from semamb_mm.pose.datasets.pts_face_dataset import IMAGE_SUFFIXES
 
     counts, named, present = {}, [], []
     for part in PARTS:
@@ -160,12 +160,8 @@ def read_300vw(root: str) -> Contents:
 
     The frames of the published list of broken ones are not counted.
     """
-    from semamb_mm.pose.datasets.face_300vw import (
-        CATEGORIES,
-        CATEGORY_OF,
-        IMAGE_SUFFIXES,
-        broken_frames,
-    )
+    from semamb_mm.formats.images import IMAGE_SUFFIXES
+    from semamb_mm.formats.layout_300vw import CATEGORIES, CATEGORY_OF, broken_frames
 
     counts = {
         f"{name} {kind}": 0 for name in CATEGORIES for kind in ("videos", "frames")
@@ -208,7 +204,7 @@ def _numbered(folder: str, suffixes: tuple[str, ...]) -> dict[int, str]:
 
 def read_aflw(root: str) -> Contents:
     """AFLW has more images than the list names: those are only counted."""
-    from semamb_mm.pose.datasets.aflw_list import (
+    from semamb_mm.formats.aflw_list import (
         find_aflw_list,
         find_image_folder,
         read_aflw_list,
@@ -328,7 +324,7 @@ def damage(path: str) -> str:
     """Why a file cannot be decoded in full; empty if it can."""
     try:
         if path.endswith(".pts"):
-            from semamb_mm.pose.datasets.pts_io import read_pts
+            from semamb_mm.formats.pts import read_pts
 
             read_pts(path)
         elif path.endswith(".avi"):
@@ -344,7 +340,7 @@ def damage(path: str) -> str:
 
 def video_damage(path: str) -> str:
     """What is wrong with a video of 300-VW: its frames are counted."""
-    from semamb_mm.pose.datasets.video_frames import scan_video
+    from semamb_mm.formats.videos import scan_video
 
     facts = scan_video(path)
     annotated = len(_numbered(os.path.join(os.path.dirname(path), "annot"), (".pts",)))

@@ -29,8 +29,8 @@ from tqdm import tqdm
 
 import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
 import semamb_mm.pose  # noqa: F401
-from semamb_mm.fileio import atomic_write
-from semamb_mm.pose.visualizers.face_drawing import draw_landmarks
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.pictures.landmarks import draw_landmarks
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 LOST = 0.5  # of the confidence at the start, below which a face is looked for anew

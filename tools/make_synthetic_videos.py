@@ -11,8 +11,8 @@ import argparse
 
 from tqdm import tqdm
 
-from semamb_mm.pose.datasets.synthetic_faces import NOISE_PRESETS
-from semamb_mm.pose.datasets.synthetic_videos import write_video_tree
+from semamb_mm.synthetic.annotators import NOISE_PRESETS
+from semamb_mm.synthetic.videos import write_video_tree
 
 
 def parse_args():

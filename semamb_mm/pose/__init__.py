@@ -21,4 +21,5 @@ from .hooks import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
 from .metrics import *  # noqa: F401,F403
 from .refiners import *  # noqa: F401,F403
+from .samplers import *  # noqa: F401,F403
 from .transforms import *  # noqa: F401,F403

@@ -13,9 +13,10 @@ import torch
 import semamb_mm.functional as functional
 import semamb_mm.pose  # noqa: F401
 import semamb_mm.pretrain  # noqa: F401
+from tests import ROOT
 
 FIXED = json.loads(Path(__file__).with_name("fixed_names.json").read_text())
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 
 
 def registered(package):
@@ -61,8 +62,7 @@ def checkpoint_keys():
     from mmpose.registry import MODELS
     from mmpretrain.registry import MODELS as RETRIEVERS
 
-    from semamb_mm.pose.hooks.latent_target_hook import CHECKPOINT_KEY
-    from semamb_mm.pose.latent_targets import LatentTargetStore
+    from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 
     codec = dict(
         type="MSRAHeatmap", input_size=(32, 32), heatmap_size=(16, 16), sigma=1.5
@@ -81,13 +81,18 @@ def checkpoint_keys():
         feat_channel=16,
     )
     osm_caa = dict(
-        type="OSMCAAHead", num_classes=3, in_channels=4, embedding_channels=2
+        type="OSMCAAHead",
+        _scope_="mmpretrain",
+        num_classes=3,
+        in_channels=4,
+        embedding_channels=2,
+        loss=dict(type="OSMCAALoss"),
     )
     modules = dict(
         head_with_refiner=MODELS.build(refined),
         head_with_convolutions=MODELS.build(convolved),
         backbone=MODELS.build(slim),
-        osm_caa_head=RETRIEVERS.build(dict(osm_caa, loss=dict(type="OSMCAALoss"))),
+        osm_caa_head=RETRIEVERS.build(osm_caa),
     )
     keys = {
         name: {key: list(value.shape) for key, value in module.state_dict().items()}

@@ -12,13 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from semamb_mm.pose.datasets.synthetic_faces import (
-    NOISE_PRESETS,
-    annotate,
-    render_face,
-    true_keypoints,
-)
-from semamb_mm.pose.datasets.synthetic_videos import SyntheticVideo, annotate_track
+from semamb_mm.synthetic.annotators import NOISE_PRESETS
+from semamb_mm.synthetic.faces import annotate, render_face, true_keypoints
+from semamb_mm.synthetic.videos import SyntheticVideo, annotate_track
 
 TESTED = cv2.__version__ == "5.0.0" and platform.machine() == "x86_64"
 

@@ -1,15 +1,14 @@
 """Every config of OSM/CAA trains and tests on a tiny tree of its own layout."""
 
-from pathlib import Path
-
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from .datasets.layouts import make_cars, make_cub, make_lpw, make_mars
+from tests import ROOT
+from tests.trees.retrieval import make_cars, make_cub, make_lpw, make_mars
+
 from .datasets.test_omniglot import make_folders
 
-ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "osm_caa").glob("*.py"))
 TREES = {
     "cub": lambda root: make_cub(root, classes=4, per_class=4),

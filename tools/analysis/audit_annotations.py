@@ -2,7 +2,7 @@
 
 Ranks landmarks and samples by how far, and how confidently, the model's view left
 the annotation, in units of what is usual for that landmark (see
-semamb_mm/pose/annotation_audit.py), and writes into --out-dir:
+semamb_mm/audit/scores.py), and writes into --out-dir:
 
 - ``landmarks.csv``: every sample and landmark, worst first;
 - ``samples.csv``: every sample, worst first;
@@ -37,14 +37,14 @@ from mmpose.apis import init_model
 from mmpose.registry import DATASETS
 
 import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
-from semamb_mm.fileio import atomic_write
-from semamb_mm.pose.annotation_audit import THRESHOLD, suspicion
-from semamb_mm.pose.datasets.pts_io import write_pts
-from semamb_mm.pose.hooks.latent_target_hook import CHECKPOINT_KEY, located_samples
-from semamb_mm.pose.landmark_groups import face_unit
-from semamb_mm.pose.latent_targets import LatentTargetStore
-from semamb_mm.pose.sample_key import sample_key
-from semamb_mm.pose.visualizers.latent_target_plots import draw_targets, plot_moves
+from semamb_mm.audit.scores import THRESHOLD, suspicion
+from semamb_mm.faces.landmarks import face_unit
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.pts import write_pts
+from semamb_mm.pictures.targets import draw_targets, plot_moves
+from semamb_mm.pose.latent_targets.keys import sample_key
+from semamb_mm.pose.latent_targets.samples import located_samples
+from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 
 
 def parse_args():

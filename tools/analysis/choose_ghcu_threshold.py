@@ -27,8 +27,8 @@ from mmpose.registry import DATASETS
 from torch.utils.data import DataLoader
 
 import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
-from semamb_mm.fileio import atomic_write
-from semamb_mm.pose.landmark_groups import face_unit
+from semamb_mm.faces.landmarks import face_unit
+from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.refiners.threshold import Measured, choose_threshold
 
 DEGRADING = ("RandomFaceOcclusion", "RandomLowQuality")

@@ -28,15 +28,10 @@ from mmpose.apis import init_model
 from mmpose.registry import DATASETS
 
 import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
-from semamb_mm.pose.hooks.latent_target_hook import CHECKPOINT_KEY
-from semamb_mm.pose.landmark_groups import face_unit, landmark_groups
-from semamb_mm.pose.latent_targets import LatentTargetStore
-from semamb_mm.pose.sample_key import sample_key
-from semamb_mm.pose.visualizers.latent_target_plots import (
-    contact_sheet,
-    draw_targets,
-    plot_moves,
-)
+from semamb_mm.faces.landmarks import face_unit, landmark_groups
+from semamb_mm.pictures.targets import contact_sheet, draw_targets, plot_moves
+from semamb_mm.pose.latent_targets.keys import sample_key
+from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 
 
 def parse_args():

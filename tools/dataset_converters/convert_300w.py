@@ -20,13 +20,9 @@ from pathlib import Path
 
 from mmengine.utils import track_progress_rich
 
-from semamb_mm.pose.datasets.face_json import whole_pixel_square, write_face_json
-from semamb_mm.pose.datasets.layout_300w import (
-    PARTS,
-    SPLITS,
-    Face300WParts,
-    image_root,
-)
+from semamb_mm.formats.face_json import whole_pixel_square, write_face_json
+from semamb_mm.formats.layout_300w import PARTS, SPLITS, image_root
+from semamb_mm.pose.datasets.face_300w_parts import Face300WParts
 
 
 def parse_args():

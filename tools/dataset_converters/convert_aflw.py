@@ -15,7 +15,7 @@ FaceNME(norms=('bbox_size',), box='annotation') divides by the face's size. It i
 
 All images are decoded, and every one that is missing or not whole is named; then
 nothing is written, unless --skip-bad leaves its faces out. For the list, and what about
-it is not certain, see semamb_mm/pose/datasets/aflw_list.py.
+it is not certain, see semamb_mm/formats/aflw_list.py.
 """
 
 import argparse
@@ -26,15 +26,15 @@ from pathlib import Path
 import numpy as np
 from mmengine.utils import track_progress_rich
 
-from semamb_mm.pose.datasets.aflw_list import (
+from semamb_mm.formats.aflw_list import (
     AFLWList,
     find_aflw_list,
     find_image_folder,
     read_aflw_list,
 )
-from semamb_mm.pose.datasets.face_json import readable_image_size, write_face_json
-from semamb_mm.pose.datasets.layout_300w import image_root
-from semamb_mm.pose.datasets.pts_face_dataset import BadImageError
+from semamb_mm.formats.face_json import write_face_json
+from semamb_mm.formats.images import BadImageError, readable_image_size
+from semamb_mm.formats.layout_300w import image_root
 
 
 def parse_args():

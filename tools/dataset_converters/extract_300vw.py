@@ -23,19 +23,12 @@ from pathlib import Path
 import cv2
 from mmengine.utils import ProgressBar, track_progress_rich
 
-from semamb_mm.fileio import atomic_write
-from semamb_mm.pose.datasets.face_300vw import (
-    CATEGORIES,
-    IMAGE_SUFFIXES,
-    SPLITS,
-    Face300VWFrameDataset,
-)
-from semamb_mm.pose.datasets.face_json import (
-    readable_image_size,
-    tight_square,
-    write_face_json,
-)
-from semamb_mm.pose.datasets.video_frames import VideoError, VideoPool, scan_video
+from semamb_mm.formats.face_json import tight_square, write_face_json
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.images import IMAGE_SUFFIXES, readable_image_size
+from semamb_mm.formats.layout_300vw import CATEGORIES, SPLITS
+from semamb_mm.formats.videos import VideoError, VideoPool, scan_video
+from semamb_mm.pose.datasets.face_300vw import Face300VWFrameDataset
 
 
 def parse_args():

@@ -3,13 +3,11 @@
 from .face_300vw import Face300VWFrameDataset, Face300VWVideoDataset
 from .pts_face_dataset import PtsFaceDataset
 from .synthetic_face_dataset import SyntheticFaceDataset, write_pts_tree
-from .video_sampler import VideoShuffleSampler
 
 __all__ = [
     "Face300VWFrameDataset",
     "Face300VWVideoDataset",
     "PtsFaceDataset",
     "SyntheticFaceDataset",
-    "VideoShuffleSampler",
     "write_pts_tree",
 ]

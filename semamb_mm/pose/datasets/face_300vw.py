@@ -6,9 +6,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -21,33 +20,17 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from PIL import Image
 
-from ...fileio import atomic_write
-from .pts_face_dataset import BadImageError, _read_fully
-from .pts_io import PtsError, read_pts
-from .video_frames import VideoError, VideoFacts, VideoPool, scan_video
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.images import IMAGE_SUFFIXES, BadImageError, check_image
+from semamb_mm.formats.layout_300vw import (
+    CATEGORY_OF,
+    NUM_LANDMARKS,
+    SPLITS,
+    broken_frames,
+)
+from semamb_mm.formats.pts import PtsError, read_pts
+from semamb_mm.formats.videos import VideoError, VideoFacts, VideoPool, scan_video
 
-NUM_LANDMARKS = 68
-CATEGORIES = {
-    "train": (
-        "001 002 003 004 007 009 010 011 013 015 016 017 018 019 020 022 025 027 028 "
-        "029 031 033 034 035 037 039 041 043 044 046 047 048 049 053 057 059 112 113 "
-        "115 119 120 123 138 143 144 160 204 205 223 225"
-    ),
-    "category1": (
-        "114 124 125 126 150 158 401 402 505 506 507 508 509 510 511 514 515 518 519 "
-        "520 521 522 524 525 537 538 540 541 546 547 548"
-    ),
-    "category2": "203 208 211 212 213 214 218 224 403 404 405 406 407 408 409 412 550 "
-    "551 553",
-    "category3": "410 411 516 517 526 528 529 530 531 533 557 558 559 562",
-}
-CATEGORIES = {name: tuple(ids.split()) for name, ids in CATEGORIES.items()}
-TEST_CATEGORIES = ("category1", "category2", "category3")
-SPLITS = {
-    **CATEGORIES,
-    "test": sum((CATEGORIES[name] for name in TEST_CATEGORIES), ()),
-}
-CATEGORY_OF = {video: name for name, ids in CATEGORIES.items() for video in ids}
 # What MMPose's data sets add to each sample.
 METAINFO_KEYS = (
     "dataset_name",
@@ -58,29 +41,10 @@ METAINFO_KEYS = (
     "flip_indices",
     "skeleton_links",
 )
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 # Videos that are read from the start without a word if need be.
 FEW_FRAMES = 250
 # Part of an index's fingerprint: raised when what it holds changes.
 INDEX_VERSION = 5
-
-
-@cache
-def broken_frames() -> Mapping[str, frozenset[int]]:
-    """Video to the frames that the published list leaves out, numbered from 1."""
-    path = Path(__file__).with_name("300vw_broken_frames.txt")
-    frames: dict[str, set[int]] = {}
-    video = None
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
-            continue
-        if ":" in line:
-            video, line = line.split(":")
-            frames[video] = set()
-        for item in line.split():
-            first, _, last = item.partition("-")
-            frames[video].update(range(int(first), int(last or first) + 1))
-    return {video: frozenset(numbers) for video, numbers in frames.items()}
 
 
 @dataclass
@@ -563,7 +527,7 @@ class Face300VWVideoDataset(_Face300VW):
         boxes (str, optional): json file of detected boxes, ``{video: {frame: [x1,
             y1, x2, y2]}}``. Defaults to the landmarks' own box.
         origin (int): Coordinate of the first pixel's centre in the ``.pts`` files,
-            see :mod:`~semamb_mm.pose.datasets.pts_io`. Defaults to 0.
+            see :mod:`~semamb_mm.formats.pts`. Defaults to 0.
         on_mismatch (str): What to do where frames lack a ``.pts`` file or the
             reverse, or the video is cut short or damaged: ``'error'``, or ``'skip'``:
             take the frames whose number is beyond doubt, with a warning a video. Those
@@ -733,5 +697,5 @@ class Face300VWFrameDataset(_Face300VW):
     def _check_image(self, position: int, row: int) -> None:
         if (position, row) not in self._whole:
             number = self._videos[position].numbers[row].item()
-            _read_fully(self._frame_path(position, row, number))
+            check_image(self._frame_path(position, row, number))
             self._whole.add((position, row))

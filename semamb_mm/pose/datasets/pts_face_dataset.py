@@ -14,17 +14,16 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
-from PIL import Image, ImageFile
 
-from .pts_io import PtsError, read_pts
+from semamb_mm.formats.images import (
+    IMAGE_SUFFIXES,
+    BadImageError,
+    check_image,
+    image_size,
+)
+from semamb_mm.formats.pts import PtsError, read_pts
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-_EXIF_ORIENTATION = 0x0112
 _POLICIES = ("error", "skip")
-
-
-class BadImageError(ValueError):
-    """An image file that is missing or cannot be read in full."""
 
 
 class _Sample(NamedTuple):
@@ -257,7 +256,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
         image_path = sample.images[0]
         num_keypoints = self.metainfo["num_keypoints"]
         keypoints = read_pts(sample.annotation, num_keypoints, self.origin)
-        size = np.array(_image_size(image_path))
+        size = np.array(image_size(image_path))
         low, high = keypoints.min(0), keypoints.max(0)
         extent = high - low
         if not (extent > 0).all():
@@ -312,7 +311,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
         """Whether an image can be read in full; each file is tried once."""
         if image_path not in self._sound:
             try:
-                _read_fully(image_path)
+                check_image(image_path)
             except BadImageError as error:
                 if self.test_mode:
                     raise
@@ -369,34 +368,3 @@ def _read_list(list_file: str) -> Iterator[tuple[int, str]]:
             f"{list_file}: not a text file ({error.reason} at byte {error.start}); "
             "expected one sample a line"
         ) from error
-
-
-def _image_size(path: str) -> tuple[int, int]:
-    """(width, height) as OpenCV will load it, from the file's header."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # PIL decodes a whole PNG to find its rarely used EXIF data
-            has_exif = image.format in ("JPEG", "MPO")
-            turned = has_exif and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadImageError(
-            f"{path}: not a readable image ({error}); expected one of {IMAGE_SUFFIXES}"
-        ) from error
-    return (height, width) if turned else (width, height)
-
-
-def _read_fully(path: str) -> None:
-    """Decodes an image strictly: OpenCV fills what is missing with grey."""
-    lenient = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadImageError(
-            f"{path}: the image cannot be read in full ({error}); expected a whole "
-            f"file, one of {IMAGE_SUFFIXES}"
-        ) from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = lenient

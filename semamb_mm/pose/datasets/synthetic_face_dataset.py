@@ -13,15 +13,14 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
-from .pts_io import write_pts
-from .synthetic_faces import (
+from semamb_mm.formats.pts import write_pts
+from semamb_mm.synthetic.annotators import (
     NUM_LANDMARKS,
     AnnotationNoise,
     displace,
     get_noise,
-    render_face,
-    true_keypoints,
 )
+from semamb_mm.synthetic.faces import render_face, true_keypoints
 
 
 @DATASETS.register_module()

@@ -11,7 +11,8 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import SampleList
 from torch import Tensor
 
-from ..face_roll import face_roll
+from semamb_mm.faces.roll import face_roll
+
 from .frozen_detector_estimator import FrozenDetectorEstimator
 
 
@@ -40,7 +41,7 @@ class RollNormalizedEstimator(TopdownPoseEstimator):
     """A top-down estimator that looks twice, the second time at the upright face.
 
     The first pass finds landmarks in the crop as it is; their roll
-    (:func:`~semamb_mm.pose.face_roll.face_roll`) turns the crop, the network's
+    (:func:`~semamb_mm.faces.roll.face_roll`) turns the crop, the network's
     input itself, the second pass finds landmarks in that, and they are turned back.
     So ``tools/test.py`` and MMPose's inferencers need nothing else than the config
     and one checkpoint. ``pred_instances.rolls`` ``(1,)`` says by how many degrees

@@ -14,8 +14,7 @@ from mmpose.utils.typing import OptConfigType, OptSampleList
 from torch import Tensor, nn
 
 from semamb_mm.functional import curve_tangents, search_latent_targets
-
-from ..input_warp import InputWarp, check_warp, input_warp
+from semamb_mm.pose.latent_targets.warp import InputWarp, check_warp, input_warp
 
 ANCHORS = ("previous", "annotation")
 

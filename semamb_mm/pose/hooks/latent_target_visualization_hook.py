@@ -9,8 +9,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
-from ..visualizers.latent_target_plots import contact_sheet, draw_targets
-from .latent_target_hook import LatentTargetHook, located_samples
+from semamb_mm.pictures.targets import contact_sheet, draw_targets
+from semamb_mm.pose.latent_targets.samples import located_samples
+
+from .latent_target_hook import LatentTargetHook
 
 
 @HOOKS.register_module()

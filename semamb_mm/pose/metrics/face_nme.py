@@ -1,4 +1,4 @@
-"""The errors of :mod:`~semamb_mm.pose.metrics.face_errors` as a metric of MMPose."""
+"""The errors of :mod:`~semamb_mm.faces.errors` as a metric of MMPose."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 from mmpose.utils.tensor_utils import to_numpy
 
-from ...fileio import atomic_write
-from ..landmark_groups import GROUPS_68
-from .error_curves import draw_error_curves
-from .face_errors import (
+from semamb_mm.faces.errors import (
     BOX_NORMS,
     EYE_INDICES_68,
     EYE_NORMS,
@@ -28,6 +25,10 @@ from .face_errors import (
     landmark_errors,
     mean_visible,
 )
+from semamb_mm.faces.landmarks import GROUPS_68
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.pictures.error_curves import draw_error_curves
+
 from .measured_faces import ALL_FACES, MeasuredFaces, percent_table
 
 REGIONS_68 = {

@@ -9,7 +9,8 @@ import numpy as np
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
-from .face_errors import frame_step, jitter, middle_frames
+from semamb_mm.faces.errors import frame_step, jitter, middle_frames
+
 from .face_nme import FaceNME
 from .measured_faces import MeasuredFaces, percent_table
 
@@ -21,7 +22,7 @@ class FaceVideoNME(FaceNME):
     """:class:`FaceNME` of videos with one face in each frame, such as 300-VW.
 
     Besides the figures of :class:`FaceNME`, for every norm, the mean over frames of
-    :func:`~semamb_mm.pose.metrics.face_errors.jitter`, the length of the landmarks'
+    :func:`~semamb_mm.faces.errors.jitter`, the length of the landmarks'
     second difference over three consecutive frames, as a fraction of the middle
     frame's norm:
 

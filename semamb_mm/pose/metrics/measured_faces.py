@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .face_errors import mean_visible
+from semamb_mm.faces.errors import mean_visible
 
 # What tables, curves and files call all faces, beside the groups.
 ALL_FACES = "all"

@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.registry import TRANSFORMS
 
-from ..sample_key import sample_key
+from semamb_mm.pose.latent_targets.keys import sample_key
 
 
 class _DegradeFace(BaseTransform):

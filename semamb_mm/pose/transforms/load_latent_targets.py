@@ -8,8 +8,8 @@ from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.registry import TRANSFORMS
 
-from ..latent_targets import LatentTargetStore
-from ..sample_key import sample_key
+from semamb_mm.pose.latent_targets.keys import sample_key
+from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
 @TRANSFORMS.register_module()

@@ -4,7 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
 
-from ..face_roll import face_roll
+from semamb_mm.faces.roll import face_roll
 
 
 @TRANSFORMS.register_module()
@@ -18,7 +18,7 @@ class NormalizeRoll(BaseTransform):
     its targets back through it as through any rotated box.
 
     For the paper's rows '+ Norm', of whose details we have no source: the roll's
-    measure (:func:`~semamb_mm.pose.face_roll.face_roll`), the jitter and the share
+    measure (:func:`~semamb_mm.faces.roll.face_roll`), the jitter and the share
     are ours.
 
     Required Keys:

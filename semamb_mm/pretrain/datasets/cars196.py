@@ -4,7 +4,8 @@ from pathlib import Path
 
 from mmpretrain.registry import DATASETS
 
-from .mat_file import read_mat
+from semamb_mm.formats.matlab import read_mat
+
 from .zero_shot_dataset import ZeroShotDataset
 
 LABELLED_TEST = "cars_test_annos_withlabels.mat"

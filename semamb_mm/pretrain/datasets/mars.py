@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mmpretrain.registry import DATASETS
 
-from .mat_file import read_mat_table
+from semamb_mm.formats.matlab import read_mat_table
+
 from .tracklet_dataset import TrackletDataset
 
 JUNK = -1

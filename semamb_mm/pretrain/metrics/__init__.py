@@ -1,4 +1,5 @@
-from .re_ranking import re_rank
+from semamb_mm.metric_learning.re_ranking import re_rank
+
 from .self_retrieval_metric import SelfRetrievalMetric
 from .tracklet_retrieval_metric import TrackletRetrievalMetric
 

@@ -9,7 +9,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 
-from .re_ranking import re_rank
+from semamb_mm.metric_learning.re_ranking import re_rank
+
 from .self_retrieval_metric import checked_embedding
 
 ROLES = ("query", "gallery")

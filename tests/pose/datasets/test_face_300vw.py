@@ -11,19 +11,16 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from semamb_mm.pose.datasets import (
-    Face300VWFrameDataset,
-    Face300VWVideoDataset,
-    video_frames,
-)
-from semamb_mm.pose.datasets.face_300vw import SPLITS, broken_frames
-from semamb_mm.pose.datasets.pts_face_dataset import BadImageError
-from semamb_mm.pose.datasets.pts_io import PtsError, write_pts
-from semamb_mm.pose.datasets.video_frames import VideoError, VideoFrames, scan_video
-from semamb_mm.pose.hooks.latent_target_hook import build_store
-
-from ..conftest import tiny_config
-from .video_trees import (
+from semamb_mm.formats import videos as video_frames
+from semamb_mm.formats.images import BadImageError
+from semamb_mm.formats.layout_300vw import SPLITS, broken_frames
+from semamb_mm.formats.pts import PtsError, write_pts
+from semamb_mm.formats.videos import VideoError, VideoFrames, scan_video
+from semamb_mm.pose.datasets import Face300VWFrameDataset, Face300VWVideoDataset
+from semamb_mm.pose.latent_targets.samples import build_store
+from tests import ROOT
+from tests.pose.conftest import tiny_config
+from tests.trees.videos import (
     damage_packet,
     encode_video,
     extract,
@@ -108,7 +105,7 @@ def test_every_frame_meets_its_annotation(tmp_path, codec, caplog):
 def test_xvid_with_two_frames_a_packet_meets_its_annotation(tmp_path):
     # Written by Xvid itself: a P and a B-frame in one packet, then an empty one.
     write_annotations(tmp_path / "001/annot", range(1, 56))
-    packed = Path(__file__).with_name("xvid_packed.avi")
+    packed = ROOT / "tests/trees/xvid_packed.avi"
     shutil.copy(packed, tmp_path / "001/vid.avi")
     dataset = build(tmp_path, ["001"])
     assert dataset._videos[0].facts.keys[:, 0].tolist() == [0, 15, 30, 45]

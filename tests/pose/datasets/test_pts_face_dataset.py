@@ -10,10 +10,10 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from PIL import Image, ImageFile
 
+from semamb_mm.formats.images import BadImageError
+from semamb_mm.formats.pts import PtsError, read_pts, write_pts
 from semamb_mm.pose.datasets import PtsFaceDataset
-from semamb_mm.pose.datasets.pts_face_dataset import BadImageError
-from semamb_mm.pose.datasets.pts_io import PtsError, read_pts, write_pts
-from semamb_mm.pose.datasets.synthetic_faces import render_face
+from semamb_mm.synthetic.faces import render_face
 
 LOAD = [dict(type="mmpose.LoadImage")]
 FACES = [render_face(2, index) for index in range(4)]
@@ -363,7 +363,7 @@ def test_each_image_is_checked_once(root, monkeypatch):
     def fail(path):
         raise AssertionError(f"{path} read again")
 
-    monkeypatch.setattr("semamb_mm.pose.datasets.pts_face_dataset._read_fully", fail)
+    monkeypatch.setattr("semamb_mm.pose.datasets.pts_face_dataset.check_image", fail)
     dataset[0]
 
 

@@ -11,7 +11,7 @@ from semamb_mm.pose.datasets import (
     SyntheticFaceDataset,
     write_pts_tree,
 )
-from semamb_mm.pose.datasets.synthetic_faces import render_face
+from semamb_mm.synthetic.faces import render_face
 
 PIPELINE = [
     dict(type="LoadImage"),

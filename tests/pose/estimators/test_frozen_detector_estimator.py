@@ -3,7 +3,7 @@ import torch
 from mmengine.runner import load_checkpoint
 from mmpose.registry import MODELS
 
-from ..conftest import tiny_config
+from tests.pose.conftest import tiny_config
 
 STAGE_TWO = dict(
     model=dict(type="FrozenDetectorEstimator", head=dict(refiner=dict(type="GHCU"))),

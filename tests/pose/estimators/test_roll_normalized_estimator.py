@@ -9,11 +9,10 @@ from mmpose.registry import DATASETS, MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import get_warp_matrix
 
+from semamb_mm.faces.roll import face_roll
 from semamb_mm.pose.estimators.roll_normalized_estimator import turn
-from semamb_mm.pose.face_roll import face_roll
-
-from ..conftest import tiny_config
-from ..test_face_roll import FLIP, difference, rotate
+from tests.faces.test_roll import FLIP, difference, rotate
+from tests.pose.conftest import tiny_config
 
 SIZE = 96
 

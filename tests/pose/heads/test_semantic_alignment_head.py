@@ -4,9 +4,8 @@ import torch
 from mmpose.registry import MODELS
 
 from semamb_mm.functional import curve_tangents, search_latent_targets
-
-from ..conftest import CODEC
-from ..transforms.test_load_latent_targets import (
+from tests.pose.conftest import CODEC
+from tests.pose.transforms.test_load_latent_targets import (
     BOX,
     FLIPS,
     attach_moved_store,
@@ -85,7 +84,7 @@ def test_search_is_the_functions_brought_back_to_the_image(anchor, augmentation)
     assert head.pop_search() is None
     assert found.indices.tolist() == [0, 1]
 
-    from semamb_mm.pose.input_warp import input_warp
+    from semamb_mm.pose.latent_targets.warp import input_warp
 
     heatmaps = head.forward(features())[-1].detach()
     for i, sample in enumerate(samples):

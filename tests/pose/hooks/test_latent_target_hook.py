@@ -15,8 +15,9 @@ from mmpose.registry import DATASETS
 
 from semamb_mm.functional import consensus_targets, temporal_targets
 from semamb_mm.pose.heads.semantic_alignment_head import LatentSearch
-from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook, build_store
-from semamb_mm.pose.latent_targets import LatentTargetStore
+from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook
+from semamb_mm.pose.latent_targets.samples import build_store
+from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
 def hook_of(runner) -> LatentTargetHook:
@@ -326,7 +327,7 @@ def test_unannotated_landmarks_are_never_searched(make_runner):
 
 @pytest.mark.parametrize("wrapper", ["Repeat", "Concat", "Combined"])
 def test_wrapped_data_sets(make_runner, wrapper):
-    from ..conftest import tiny_config
+    from tests.pose.conftest import tiny_config
 
     leaf = tiny_config("x")["train_dataloader"]["dataset"].to_dict()
     other = dict(leaf, seed=4)

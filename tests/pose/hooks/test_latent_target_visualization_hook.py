@@ -8,8 +8,7 @@ from mmengine.runner import Runner
 
 from semamb_mm.pose.datasets import SyntheticFaceDataset, write_pts_tree
 from semamb_mm.pose.hooks import LatentTargetVisualizationHook
-
-from ..conftest import tiny_config
+from tests.pose.conftest import tiny_config
 
 BACKENDS = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
 

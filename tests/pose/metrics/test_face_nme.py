@@ -11,8 +11,8 @@ from mmengine.hooks import CheckpointHook
 from mmpose.evaluation.metrics import NME
 from mmpose.registry import METRICS
 
+from semamb_mm.pictures.error_curves import draw_error_curves
 from semamb_mm.pose.metrics import FaceNME
-from semamb_mm.pose.metrics.error_curves import draw_error_curves
 from semamb_mm.pose.metrics.face_nme import (
     ced_auc,
     face_norms,
@@ -665,7 +665,7 @@ def test_curves_are_steps_of_each_face():
 
     errors = np.array([0.06, 0.02, 0.5, 0.02])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("semamb_mm.pose.metrics.error_curves.Figure", Catch)
+        patch.setattr("semamb_mm.pictures.error_curves.Figure", Catch)
         draw_error_curves(None, dict(inter_pupil=dict(ours=errors)), 0.08)
     (line,) = axes[0].lines
     x, y = line.get_data()

@@ -9,15 +9,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS, METRICS
 
+from semamb_mm.faces.errors import face_norms, frame_step, jitter, middle_frames
 from semamb_mm.pose.metrics import FaceNME, FaceVideoNME
-from semamb_mm.pose.metrics.face_errors import (
-    face_norms,
-    frame_step,
-    jitter,
-    middle_frames,
-)
+from tests.trees.videos import extract, write_annotations
 
-from ..datasets.video_trees import extract, write_annotations
 from .test_face_nme import make_face, make_sample, read_csv
 
 META_KEYS = ("img_path", "sequence_id", "frame_number", "category")

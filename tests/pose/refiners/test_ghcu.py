@@ -4,8 +4,7 @@ import torch
 from mmpose.registry import MODELS
 
 from semamb_mm.pose import GHCU
-
-from ..heads.test_semantic_alignment_head import batch, build, features
+from tests.pose.heads.test_semantic_alignment_head import batch, build, features
 
 
 def blobs(positions, size, sigma=1.5):

@@ -5,8 +5,8 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS, TRANSFORMS
 from torch.utils.data import DataLoader
 
-from semamb_mm.pose.hooks.latent_target_hook import build_store
-from semamb_mm.pose.input_warp import check_warp, input_warp
+from semamb_mm.pose.latent_targets.samples import build_store
+from semamb_mm.pose.latent_targets.warp import check_warp, input_warp
 
 
 def make_dataset(*augmentation, use_udp=False, codec=None, num_samples=4):

@@ -9,8 +9,7 @@ from mmpretrain.registry import DATASETS
 from scipy.io import savemat
 
 from semamb_mm.pretrain import LPW, MARS
-
-from .layouts import make_lpw, make_mars
+from tests.trees.retrieval import make_lpw, make_mars
 
 
 def by_tracklet(dataset):

@@ -10,8 +10,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from semamb_mm.pretrain import CARS196Retrieval, CropToBox, CUBRetrieval
-
-from .layouts import SIZE, make_cars, make_cub
+from tests.trees.retrieval import SIZE, make_cars, make_cub
 
 PIPELINE = [
     dict(type="mmpretrain.LoadImageFromFile"),

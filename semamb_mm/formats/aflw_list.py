@@ -1,0 +1,207 @@
+"""The list of AFLW-Full: ``AFLWinfo_release.mat`` of Zhu et al. (CVPR 2016).
+
+AFLW's own data base marks only landmarks that can be seen, and has no split. This list
+has 19 landmarks (AFLW's 21 without the ears) for each of 24,386 faces, hidden ones
+too, and everyone's split. Its fields, as public code that reads it uses them:
+
+- ``nameList`` (N, 1): image, below AFLW's folder ``flickr``: ``0/image00002.jpg``;
+- ``data`` (N, 38): x1, ..., x19, y1, ..., y19;
+- ``bbox`` (N, 4): left, right, top, bottom of the face (in this order);
+- ``mask_new`` (N, 19): 1 where the landmark can be seen;
+- ``ra`` (N): order of the faces, numbered from 1: its first 20,000 are trained on, the
+  other 4,386 tested; those with all landmarks visible are AFLW-Frontal.
+
+The authors of this package had no copy of the file at hand. What is read is held
+against this description (a box must hold its landmarks, say), and whatever does not fit
+is an error. Coordinates are taken as they are, which is what that public code does;
+whether their first pixel is (0, 0) or (1, 1) is not known to us.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+NUM_LANDMARKS = 19
+NUM_TRAIN = 20000
+FIELDS = ("bbox", "data", "mask_new", "nameList", "ra")
+# Where the images of AFLW's archives may lie below a data root.
+IMAGE_FOLDERS = (
+    "images",
+    "images/flickr",
+    "flickr",
+    "data/flickr",
+    "aflw/data/flickr",
+    ".",
+)
+# Share of the boxes that must hold the middle of their landmarks.
+SHARE_IN_BOX = 0.9
+
+
+class AFLWListError(ValueError):
+    """A list that is not what :mod:`semamb_mm.formats.aflw_list` describes."""
+
+
+class AFLWList(NamedTuple):
+    """All faces of the list.
+
+    Attributes:
+        names: Image of each face, below the folder ``flickr``.
+        keypoints: ``(N, 19, 2)`` float64, pixels; NaN where there is no label.
+        visible: ``(N, 19)`` bool, whether a landmark can be seen.
+        boxes: ``(N, 4)`` float64 x1, y1, x2, y2 in pixels.
+        splits: Split (``'train'``, ``'test'``, ``'test_frontal'``) to its faces' rows.
+    """
+
+    names: list[str]
+    keypoints: np.ndarray
+    visible: np.ndarray
+    boxes: np.ndarray
+    splits: dict[str, np.ndarray]
+
+    def face_sizes(self) -> np.ndarray:
+        """``(N,)`` square root of the box's area, by which AFLW's NME is divided."""
+        return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(1))
+
+
+def read_aflw_list(path: str | os.PathLike) -> AFLWList:
+    """Read ``AFLWinfo_release.mat``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        AFLWListError: If it is not such a list.
+    """
+    fields = _load(path)
+    names = [str(np.ravel(cell)[0]) for cell in np.ravel(fields["nameList"])]
+    count = len(names)
+    for field, columns in (("data", 2 * NUM_LANDMARKS), ("bbox", 4), ("mask_new", 19)):
+        if fields[field].shape != (count, columns):
+            raise AFLWListError(
+                f"{path}: {field} has shape {fields[field].shape}; expected {count} "
+                f"rows (as many as nameList has) of {columns}"
+            )
+    order = np.ravel(fields["ra"]).astype(int) - 1
+    if not np.array_equal(np.sort(order), np.arange(count)) or count <= NUM_TRAIN:
+        raise AFLWListError(
+            f"{path}: ra has {order.size} numbers from {order.min() + 1} to "
+            f"{order.max() + 1}; expected each of 1 to {count} once, and more than the "
+            f"{NUM_TRAIN} faces of the training set"
+        )
+    visible = fields["mask_new"] > 0
+    data = fields["data"].astype(np.float64)
+    keypoints = data.reshape(count, 2, NUM_LANDMARKS).transpose(0, 2, 1).copy()
+    keypoints[~visible & (keypoints == 0).all(2)] = np.nan
+    boxes = fields["bbox"].astype(np.float64)[:, [0, 2, 1, 3]]
+    _check(path, names, keypoints, visible, boxes)
+    test = order[NUM_TRAIN:]
+    splits = dict(
+        train=order[:NUM_TRAIN], test=test, test_frontal=test[visible[test].all(1)]
+    )
+    return AFLWList(names, keypoints, visible, boxes, splits)
+
+
+def find_aflw_list(root: str | os.PathLike) -> Path:
+    """``AFLWinfo_release.mat`` in a data root or in its folder ``annotations``.
+
+    Raises:
+        FileNotFoundError: If it is in neither.
+    """
+    places = [Path(root), Path(root) / "annotations"]
+    for place in places:
+        if (place / "AFLWinfo_release.mat").is_file():
+            return place / "AFLWinfo_release.mat"
+    raise FileNotFoundError(
+        f"no AFLWinfo_release.mat in {places[0]} or {places[1]}; it comes from "
+        "mmlab.ie.cuhk.edu.hk/projects/compositional.html, apart from AFLW's images"
+    )
+
+
+def find_image_folder(root: str | os.PathLike, names: list[str]) -> Path:
+    """The folder that the list's names are below: the first that holds one of them.
+
+    Raises:
+        FileNotFoundError: If none does.
+    """
+    for folder in IMAGE_FOLDERS:
+        if any((Path(root) / folder / name).is_file() for name in names):
+            return Path(root) / folder
+    raise FileNotFoundError(
+        f"{root}: none of the {len(names):,} images that the list names, such as "
+        f"{names[0]}, is in any of {', '.join(IMAGE_FOLDERS)} below it"
+    )
+
+
+def _load(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no list {path}")
+    try:
+        fields = loadmat(str(path), variable_names=FIELDS)
+    except NotImplementedError as error:
+        raise AFLWListError(
+            f"{path}: saved in Matlab's format 7.3, which cannot be read here; save it "
+            "again with save(..., '-v7'), or take the file as its authors publish it"
+        ) from error
+    # Damaged files end in whatever they make the reader stumble over.
+    except (
+        MatReadError,
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        zlib.error,
+    ) as error:
+        raise AFLWListError(
+            f"{path}: not a Matlab file that can be read ({error})"
+        ) from error
+    missing = sorted(set(FIELDS) - set(fields))
+    if missing:
+        raise AFLWListError(
+            f"{path}: no {', '.join(missing)} in it; expected {', '.join(FIELDS)}"
+        )
+    return fields
+
+
+def _check(
+    path: str | os.PathLike,
+    names: list[str],
+    keypoints: np.ndarray,
+    visible: np.ndarray,
+    boxes: np.ndarray,
+) -> None:
+    """See that the numbers are those of faces, in the order that was assumed."""
+    bad = visible & ~np.isfinite(keypoints).all(2)
+    if bad.any():
+        row, landmark = np.argwhere(bad)[0]
+        raise AFLWListError(
+            f"{path}: landmark {landmark} (from 0) of face {row + 1}, {names[row]}, is "
+            f"{keypoints[row, landmark].tolist()} but marked visible; expected finite "
+            f"coordinates ({bad.sum()} such landmarks in all)"
+        )
+    unlabelled = ~np.isfinite(keypoints).all(2).any(1)
+    flat = ~(boxes[:, 2:] > boxes[:, :2]).all(1)
+    for rows, text in (
+        (unlabelled, "has no landmark"),
+        (flat, "has a box without width or height"),
+    ):
+        if rows.any():
+            row = np.flatnonzero(rows)[0]
+            raise AFLWListError(
+                f"{path}: face {row + 1}, {names[row]}, {text} "
+                f"(left, right, top, bottom {boxes[row, [0, 2, 1, 3]].tolist()}; "
+                f"{rows.sum()} such faces in all)"
+            )
+    middle = np.nanmean(keypoints, axis=1)
+    inside = ((middle > boxes[:, :2]) & (middle < boxes[:, 2:])).all(1)
+    if inside.mean() < SHARE_IN_BOX:
+        raise AFLWListError(
+            f"{path}: the landmarks' middle lies outside the box for "
+            f"{(~inside).sum():,} of {len(inside):,} faces; expected bbox to hold "
+            "left, right, top, bottom and data x1, ..., x19, y1, ..., y19"
+        )

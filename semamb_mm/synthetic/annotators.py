@@ -1,0 +1,184 @@
+"""Procedural annotators: where people would have marked a face's landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from semamb_mm.faces.curves import landmark_curves
+
+NUM_LANDMARKS = 68
+CONTOUR = np.arange(0, 17)
+BROWS = np.arange(17, 27)
+NOSE_BRIDGE = np.arange(27, 31)
+STRONG = np.arange(31, 68)
+WEAK = np.arange(0, 31)
+OUTER_EYE_CORNERS = (36, 45)
+
+
+@dataclass(frozen=True)
+class AnnotationNoise:
+    """Standard deviations of an annotator's error, all zero by default.
+
+    Units: fraction of the distance between the true outer eye corners. ``along``
+    displaces a landmark by an arc length on the smooth curve through the landmarks
+    of its part; ``across`` then displaces it along that curve's normal.
+
+    Attributes:
+        contour_along: along the jaw contour (landmarks 0-16), in total.
+        contour_across: across the jaw contour.
+        brow_along: along the brows (17-26).
+        bridge_along: along the bridge of the nose (27-30).
+        inner_across: across the brows and the bridge of the nose.
+        strong: nose base, eyes and mouth (31-67), along each image axis.
+        shared: share of the variance of ``contour_along`` that is one common slide
+            of all 17 contour landmarks of a face; the rest is independent.
+        gross: share of all landmarks that are misplaced by 0.2 to 0.5, anywhere.
+    """
+
+    contour_along: float = 0.0
+    contour_across: float = 0.0
+    brow_along: float = 0.0
+    bridge_along: float = 0.0
+    inner_across: float = 0.0
+    strong: float = 0.0
+    shared: float = 0.0
+    gross: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not np.isfinite(value) or value < 0:
+                raise ValueError(
+                    f"AnnotationNoise.{field.name} is {value}: expected a finite "
+                    "number >= 0"
+                )
+        for name in ("shared", "gross"):
+            if getattr(self, name) > 1:
+                raise ValueError(
+                    f"AnnotationNoise.{name} is {getattr(self, name)}: a share lies "
+                    "between 0 and 1"
+                )
+
+
+_REALISTIC = AnnotationNoise(
+    contour_along=0.039,
+    contour_across=0.010,
+    brow_along=0.016,
+    bridge_along=0.016,
+    inner_across=0.006,
+    strong=0.005,
+    shared=0.3,
+)
+NOISE_PRESETS = {
+    "none": AnnotationNoise(),
+    "realistic": _REALISTIC,
+    "heavy": replace(
+        _REALISTIC, contour_along=0.078, brow_along=0.032, bridge_along=0.032
+    ),
+    "gross": replace(_REALISTIC, gross=0.05),
+}
+
+
+def get_noise(noise: str | dict | AnnotationNoise) -> AnnotationNoise:
+    """The noise model of a preset's name, of a dict of fields, or itself."""
+    if isinstance(noise, AnnotationNoise):
+        return noise
+    if isinstance(noise, str):
+        if noise not in NOISE_PRESETS:
+            raise ValueError(
+                f"unknown annotation noise {noise!r}: expected one of "
+                f"{sorted(NOISE_PRESETS)} or a dict of AnnotationNoise fields"
+            )
+        return NOISE_PRESETS[noise]
+    known = {field.name for field in fields(AnnotationNoise)}
+    unknown = sorted(set(noise) - known)
+    if unknown:
+        raise ValueError(
+            f"unknown annotation noise fields {unknown}: expected {sorted(known)}"
+        )
+    return AnnotationNoise(**noise)
+
+
+def displace(
+    keypoints: np.ndarray, rng: np.random.Generator, noise: AnnotationNoise
+) -> np.ndarray:
+    """Moves true landmarks to where an annotator might have marked them.
+
+    Errors are zero-mean and Gaussian, and do not depend on the image:
+
+    - contour: slides along the jaw curve, by one common shift per face (a share
+      ``noise.shared`` of the variance) plus an independent one per landmark, and a
+      small independent error across;
+    - brows and bridge of the nose: an independent slide along their curve and a
+      small error across;
+    - all others: an independent error, equal in both image axes;
+    - a share ``noise.gross`` of all: misplaced, on top, in any direction.
+
+    Args:
+        keypoints: (68, 2), the truth in pixels.
+        rng: the annotator's random numbers.
+        noise: standard deviations as fractions of the outer-eye-corner distance.
+
+    Returns:
+        (68, 2) float32 in pixels.
+    """
+    normal = rng.standard_normal((NUM_LANDMARKS, 2))
+    annotated = displace_by(keypoints, normal, rng.standard_normal(), noise)
+    return misplace(annotated, rng, noise)
+
+
+def misplace(
+    annotated: np.ndarray, rng: np.random.Generator, noise: AnnotationNoise
+) -> np.ndarray:
+    """Annotations ``(68, 2)`` with gross errors; draws nothing if there are none."""
+    if not noise.gross:
+        return annotated
+    left, right = OUTER_EYE_CORNERS
+    unit = np.linalg.norm(annotated[right] - annotated[left])
+    wrong = rng.random(NUM_LANDMARKS) < noise.gross
+    angle = rng.uniform(0, 2 * np.pi, NUM_LANDMARKS)
+    length = unit * rng.uniform(0.2, 0.5, NUM_LANDMARKS)
+    shift = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return np.where(wrong[:, None], annotated + shift, annotated).astype(np.float32)
+
+
+def displace_by(
+    keypoints: np.ndarray, normal: np.ndarray, common: float, noise: AnnotationNoise
+) -> np.ndarray:
+    """:func:`displace` by given errors, in units of their standard deviations.
+
+    Args:
+        keypoints: (68, 2), the truth in pixels.
+        normal: (68, 2) of each landmark: along and across, or x and y.
+        common: of the slide that all contour landmarks share.
+        noise: the standard deviations.
+
+    Returns:
+        (68, 2) float32 in pixels.
+    """
+    truth = np.asarray(keypoints, dtype=np.float64)
+    left, right = OUTER_EYE_CORNERS
+    unit = np.linalg.norm(truth[right] - truth[left])
+    along = np.zeros(NUM_LANDMARKS)
+    across = np.zeros(NUM_LANDMARKS)
+    along[CONTOUR] = noise.contour_along * (
+        np.sqrt(1 - noise.shared) * normal[CONTOUR, 0] + np.sqrt(noise.shared) * common
+    )
+    across[CONTOUR] = noise.contour_across * normal[CONTOUR, 1]
+    along[BROWS] = noise.brow_along * normal[BROWS, 0]
+    along[NOSE_BRIDGE] = noise.bridge_along * normal[NOSE_BRIDGE, 0]
+    inner = np.concatenate([BROWS, NOSE_BRIDGE])
+    across[inner] = noise.inner_across * normal[inner, 1]
+
+    annotated = truth.copy()
+    for part, curve in landmark_curves(truth, first_only=4):
+        if not (along[part].any() or across[part].any()):
+            continue
+        arc = curve.landmark_arc + along[part] * unit
+        tangent = curve.tangent(np.clip(arc, 0, curve.arc[-1]))
+        offset = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
+        annotated[part] = curve.at(arc) + across[part, None] * unit * offset
+    annotated[STRONG] += noise.strong * unit * normal[STRONG]
+    return annotated.astype(np.float32)

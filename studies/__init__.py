@@ -1,0 +1,1 @@
+"""The project's own experiments: ``python -m studies.NAME --help``. Not shipped."""
