@@ -35,7 +35,7 @@ from semamb_mm.functional import (
     curve_tangents,
     search_latent_targets,
 )
-from semamb_mm.pose.latent_targets.samples import build_store
+from semamb_mm.pose.latent_targets.samples import build_store, transforms_of
 from semamb_mm.pose.latent_targets.warp import input_warp
 from semamb_mm.pose.transforms import LoadLatentTargets
 
@@ -85,9 +85,9 @@ def build(args):
     if not hasattr(dataset, "true_keypoints"):
         raise SystemExit(f"{dataset_cfg.type} does not know the true landmarks")
     store = build_store(dataset)
-    for step in dataset.pipeline.transforms:
+    for step in transforms_of(dataset):
         if isinstance(step, LoadLatentTargets):
-            step.store = store
+            step.connect(store)
     hooks = [h for h in config.get("custom_hooks", []) if "consensus" in h]
     return model, dataset, store, hooks[0]["consensus"] if hooks else None
 
@@ -96,6 +96,7 @@ def see(model, dataset):
     """Heatmaps (N, K, H, W), annotations in cells (N, K, 2), each face's warp."""
     stride = np.asarray(model.head.decoder.scale_factor, np.float64)
     heatmaps, observed, warps = [], [], []
+    (use_udp,) = {t.use_udp for t in transforms_of(dataset) if hasattr(t, "use_udp")}
     for i in range(len(dataset)):
         packed = dataset[i]
         sample = packed["data_samples"]
@@ -103,7 +104,7 @@ def see(model, dataset):
         with torch.no_grad():
             features = model.extract_feat(data["inputs"])
             heatmaps.append(model.head.forward(features)[-1].cpu())
-        warps.append(input_warp(sample, use_udp=model.head.use_udp))
+        warps.append(input_warp(sample, use_udp=use_udp))
         observed.append(sample.gt_instances.transformed_keypoints[0] / stride)
     observed = torch.from_numpy(np.stack(observed)).float()
     return torch.cat(heatmaps).contiguous(), observed, warps

@@ -1,7 +1,9 @@
+"""The heatmap head whose landmarks' latent positions can be searched."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,32 +14,9 @@ from mmpose.registry import MODELS
 from mmpose.utils.tensor_utils import to_numpy
 from mmpose.utils.typing import OptConfigType, OptSampleList
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from semamb_mm.functional import curve_tangents, search_latent_targets
-from semamb_mm.pose.latent_targets.warp import InputWarp, check_warp, input_warp
-
-ANCHORS = ("previous", "annotation")
-
-
-@dataclass
-class LatentSearch:
-    """What one training iteration's search found, on the CPU.
-
-    Attributes:
-        indices: ``(B,)`` rows of the store.
-        targets: ``(B, K, 2)`` float64 new targets, image pixels, in the
-            annotation's landmark order.
-        energies: ``(B, K)`` the objective at its minimum, same order.
-        searched: ``(B, K)`` bool, same order; False where the landmark was
-            not visible and keeps its target.
-        at_edge: ``(B, K)`` bool: the minimum lies on the neighbourhood's rim.
-    """
-
-    indices: Tensor
-    targets: Tensor
-    energies: Tensor
-    searched: Tensor
-    at_edge: Tensor
+from semamb_mm.pose.latent_targets.search import complete_search_options
 
 
 @MODELS.register_module()
@@ -46,11 +25,10 @@ class SemanticAlignmentHead(CPMHead):
 
     A :class:`mmpose.models.CPMHead`, multi-stage for MMPose's stacked
     ``HourglassNet`` or single-stage (``num_stages=1``, the last feature map)
-    for any heatmap backbone. Training and prediction are CPMHead's. When
-    :class:`LatentTargetHook` asks for it, the training step also searches the
-    last stage's heatmaps for the latent targets of its samples
-    (:func:`semamb_mm.functional.search_latent_targets`) and keeps the result
-    for the hook. Without the hook it is a CPMHead.
+    for any heatmap backbone. Training and prediction are CPMHead's. The last
+    stage's heatmaps can be observed (:meth:`register_heatmap_observer`), so that
+    :class:`LatentTargetHook` can search them for the latent targets of the
+    samples, by :attr:`search`. Without the hook it is a CPMHead.
 
     Args:
         in_channels (int | Sequence[int]): Channels of the feature maps.
@@ -68,7 +46,7 @@ class SemanticAlignmentHead(CPMHead):
             landmarks that lie on one curve each, and ``sigma_normal``, the
             prior's sigma across them. ``sigma`` defaults to the decoder's,
             ``patch_radius`` to the whole cells in ``sigma``, the rest to
-            :attr:`DEFAULT_SEARCH`.
+            ``DEFAULT_SEARCH`` of :mod:`semamb_mm.pose.latent_targets.search`.
         decoder (dict): A heatmap codec with ``scale_factor`` (``MSRAHeatmap``
             or ``UDPHeatmap``). Give it ``unbiased=True`` if it has the
             option, or moves below one cell are rounded away.
@@ -82,21 +60,13 @@ class SemanticAlignmentHead(CPMHead):
             ``(1, K)`` of ``pred_instances`` says the same.
         **kwargs: The rest of CPMHead's arguments.
 
+    Attributes:
+        search (dict): All options of the search.
+
     Raises:
         ValueError: If the decoder is missing or is not a heatmap codec, or
             ``search`` has an unknown key or a wrong value.
     """
-
-    DEFAULT_SEARCH = dict(
-        search_radius=8,
-        patch_radius=None,
-        sigma=None,
-        sigma_prior=4.0,
-        sigma_likelihood=2.0,
-        subcell="mean",
-        curves=None,
-        sigma_normal=None,
-    )
 
     def __init__(
         self,
@@ -130,63 +100,69 @@ class SemanticAlignmentHead(CPMHead):
         )
         if convs:
             width = (kwargs.get("deconv_out_channels") or [in_channels])[-1]
-            for stage in range(num_stages):
-                self.multi_deconv_layers[stage] = nn.Sequential(
-                    self.multi_deconv_layers[stage],
-                    HeatmapHead._make_conv_layers(
-                        self, width, convs, conv_kernel_sizes
-                    ),
-                )
-                if final_layer is not None:
-                    cfg = dict(dict(type="Conv2d", kernel_size=1), **final_layer)
-                    self.multi_final_layers[stage] = build_conv_layer(
-                        cfg, in_channels=convs[-1], out_channels=out_channels
-                    )
+            self._add_convolutions(width, convs, conv_kernel_sizes, final_layer)
         if getattr(self.decoder, "scale_factor", None) is None:
             raise ValueError(
                 f"{name} needs decoder=dict(type='MSRAHeatmap', ...) or another "
                 f"codec of one heatmap a landmark, got {decoder}"
             )
-        unknown = set(search or {}) - set(self.DEFAULT_SEARCH)
-        if unknown:
-            raise ValueError(
-                f"{name}: unknown search option {sorted(unknown)}; known are "
-                f"{sorted(self.DEFAULT_SEARCH)}"
-            )
-        self.search = dict(self.DEFAULT_SEARCH, **(search or {}))
-        if self.search["sigma"] is None:
-            self.search["sigma"] = float(np.mean(self.decoder.sigma))
-        if self.search["patch_radius"] is None:
-            self.search["patch_radius"] = max(1, int(self.search["sigma"]))
-        # A wrong option is an error now, not at the epoch the search starts.
-        self._search_heatmaps(
-            torch.zeros(1, out_channels, 1, 1),
-            torch.zeros(1, out_channels, 2),
-            torch.ones(1, out_channels),
+        self.search = complete_search_options(
+            search, float(np.mean(self.decoder.sigma)), out_channels, name
         )
-        self.refiner = None
-        if refiner:
-            defaults = dict(
-                num_keypoints=out_channels, heatmap_size=self.decoder.heatmap_size
-            )
-            self.refiner = MODELS.build({**defaults, **refiner})
-            for key, value in defaults.items():
-                if not np.array_equal(getattr(self.refiner, key), value):
-                    raise ValueError(
-                        f"{name}: the refiner's {key} is "
-                        f"{getattr(self.refiner, key)}, the head's {value}"
-                    )
+        self.refiner = self._build_refiner(refiner) if refiner else None
         # Set by FrozenDetectorEstimator: train the refiner alone.
         self.refine_only = False
-        # Set by LatentTargetHook.
-        self.searching = False
-        self.anchor = "previous"
-        self.use_udp = False
-        self._heatmaps: Tensor | None = None
-        self._found: LatentSearch | None = None
+        self._observers: OrderedDict[int, Callable] = OrderedDict()
+
+    def _add_convolutions(
+        self,
+        width: int,
+        channels: Sequence[int],
+        kernel_sizes: Sequence[int],
+        final_layer: dict | None,
+    ) -> None:
+        """Put convolutions before each stage's final layer, as HeatmapHead does."""
+        for stage in range(self.num_stages):
+            self.multi_deconv_layers[stage] = nn.Sequential(
+                self.multi_deconv_layers[stage],
+                HeatmapHead._make_conv_layers(self, width, channels, kernel_sizes),
+            )
+            if final_layer is not None:
+                cfg = dict(dict(type="Conv2d", kernel_size=1), **final_layer)
+                self.multi_final_layers[stage] = build_conv_layer(
+                    cfg, in_channels=channels[-1], out_channels=self.out_channels
+                )
+
+    def _build_refiner(self, refiner: dict) -> nn.Module:
+        defaults = dict(
+            num_keypoints=self.out_channels, heatmap_size=self.decoder.heatmap_size
+        )
+        module = MODELS.build({**defaults, **refiner})
+        for key, value in defaults.items():
+            if not np.array_equal(getattr(module, key), value):
+                raise ValueError(
+                    f"{type(self).__name__}: the refiner's {key} is "
+                    f"{getattr(module, key)}, the head's {value}"
+                )
+        return module
+
+    def register_heatmap_observer(
+        self, observe: Callable[[Tensor], None]
+    ) -> RemovableHandle:
+        """Have a function called with the last stage's heatmaps of every forward pass.
+
+        Args:
+            observe: Takes ``(B, K, H, W)`` float32, with their gradient.
+
+        Returns:
+            Its ``remove()`` ends it; so does the end of a ``with`` block.
+        """
+        handle = RemovableHandle(self._observers)
+        self._observers[handle.id] = observe
+        return handle
 
     def forward(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """Heatmaps ``(B, K, H, W)`` of every stage.
+        """Return heatmaps ``(B, K, H, W)`` of every stage.
 
         Args:
             feats: One feature map a stage; a single-stage head takes the
@@ -197,8 +173,8 @@ class SemanticAlignmentHead(CPMHead):
         # Mixed precision ends here: CPMHead's accuracy takes its heatmaps to
         # numpy, which has no bfloat16.
         heatmaps = [heatmap.float() for heatmap in super().forward(feats)]
-        if self.training and (self.searching or self.refiner is not None):
-            self._heatmaps = heatmaps[-1]
+        for observe in self._observers.values():
+            observe(heatmaps[-1])
         return heatmaps
 
     def loss(
@@ -207,28 +183,27 @@ class SemanticAlignmentHead(CPMHead):
         batch_data_samples: OptSampleList,
         train_cfg: OptConfigType = {},
     ) -> dict:
-        """CPMHead's losses and the refiner's; searches latent targets if the hook
-        asked.
+        """Return CPMHead's losses and the refiner's.
 
         Raises:
             RuntimeError: If the refiner's targets have not been packed.
         """
+        if self.refiner is None:
+            return super().loss(feats, batch_data_samples, train_cfg)
         if self.refine_only:
-            self._heatmaps = self.forward(feats)[-1]
-            losses = {}
+            heatmaps, losses = self.forward(feats)[-1], {}
         else:
-            losses = super().loss(feats, batch_data_samples, train_cfg)
-        if self.refiner is not None:
-            losses["loss_refiner"] = self.refiner.loss(
-                self._heatmaps, *self._refiner_targets(batch_data_samples)
-            )
-        if self.searching:
-            self._found = self._search(self._heatmaps.detach(), batch_data_samples)
-        self._heatmaps = None
+            seen: list[Tensor] = []
+            with self.register_heatmap_observer(seen.append):
+                losses = super().loss(feats, batch_data_samples, train_cfg)
+            (heatmaps,) = seen
+        losses["loss_refiner"] = self.refiner.loss(
+            heatmaps, *self._refiner_targets(batch_data_samples)
+        )
         return losses
 
     def decode(self, batch_outputs: Tensor) -> list[InstanceData]:
-        """Keypoints and scores from heatmaps ``(B, K, H, W)``, refined."""
+        """Return keypoints and scores from heatmaps ``(B, K, H, W)``, refined."""
         predictions = super().decode(batch_outputs)
         if self.refiner is None:
             return predictions
@@ -251,7 +226,7 @@ class SemanticAlignmentHead(CPMHead):
         return predictions
 
     def _refiner_targets(self, data_samples: OptSampleList) -> tuple[Tensor, Tensor]:
-        """True positions ``(B, K, 2)`` in heatmap cells, and weights ``(B, K)``."""
+        """Return true positions ``(B, K, 2)``, cells, and weights ``(B, K)``."""
         if "transformed_keypoints" not in data_samples[0].gt_instances:
             raise RuntimeError(
                 "training a refiner needs the landmarks in the network's input: use "
@@ -269,78 +244,3 @@ class SemanticAlignmentHead(CPMHead):
             positions.to(weights.device, torch.float32),
             weights.view(len(data_samples), -1),
         )
-
-    def pop_search(self) -> LatentSearch | None:
-        """Hand over the last iteration's search result, once."""
-        found, self._found = self._found, None
-        return found
-
-    def _search_heatmaps(
-        self, heatmaps: Tensor, observed: Tensor, visible: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        options = dict(self.search)
-        curves = options.pop("curves")
-        if curves:
-            options["tangents"] = curve_tangents(observed, curves, visible)
-        return search_latent_targets(heatmaps, observed, visible=visible, **options)
-
-    def _search(self, heatmaps: Tensor, data_samples: OptSampleList) -> LatentSearch:
-        warps = [input_warp(sample, use_udp=self.use_udp) for sample in data_samples]
-        for warp, sample in zip(warps, data_samples):
-            check_warp(warp, sample)
-        if self.anchor == "previous":
-            observed = np.stack(
-                [s.gt_instances.transformed_keypoints[0, :, :2] for s in data_samples]
-            )
-        else:
-            observed = np.stack(
-                [
-                    warp.to_input(sample.gt_instances.annotated_keypoints[0])
-                    for warp, sample in zip(warps, data_samples)
-                ]
-            )
-        scale = torch.as_tensor(self.decoder.scale_factor, dtype=torch.float64)
-        observed = torch.as_tensor(observed, dtype=torch.float64) / scale
-        visible = torch.cat(
-            [s.gt_instance_labels.keypoint_weights for s in data_samples]
-        )
-        visible = visible.view(len(data_samples), -1) > 0
-        cells, energies = self._search_heatmaps(
-            heatmaps,
-            observed.to(heatmaps.device, torch.float32),
-            visible.to(heatmaps.device),
-        )
-        cells = cells.double().cpu()
-        energies, visible = energies.cpu(), visible.cpu()
-        rim = (cells - observed).abs().amax(-1) > self.search["search_radius"] - 0.5
-        return _in_annotation_order(
-            LatentSearch(
-                indices=torch.tensor(
-                    [int(s.gt_instances.latent_index[0]) for s in data_samples]
-                ),
-                targets=cells * scale,
-                energies=energies,
-                searched=visible,
-                at_edge=rim & visible,
-            ),
-            warps,
-        )
-
-
-def _in_annotation_order(found: LatentSearch, warps: list[InputWarp]) -> LatentSearch:
-    """Bring a search in input pixels and input order back to the image."""
-    targets = torch.from_numpy(
-        np.stack([w.to_image(t) for w, t in zip(warps, found.targets.numpy())])
-    )
-    order = torch.from_numpy(np.stack([w.order for w in warps]))
-
-    def restore(values: Tensor) -> Tensor:
-        return torch.empty_like(values).scatter_(1, order, values)
-
-    return LatentSearch(
-        found.indices,
-        targets,
-        restore(found.energies),
-        restore(found.searched),
-        restore(found.at_edge),
-    )

@@ -1,28 +1,28 @@
+"""The hook that alternates the search for latent targets with training."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
+from torch import Tensor
 
 from semamb_mm.faces.landmarks import landmark_groups
-from semamb_mm.functional import consensus_targets, temporal_targets
-from semamb_mm.pose.heads.semantic_alignment_head import ANCHORS, LatentSearch
-from semamb_mm.pose.latent_targets.samples import build_store, leaves, wrappers
-from semamb_mm.pose.latent_targets.samples import transforms as transforms_of
+from semamb_mm.pose.latent_targets.making import TargetMaker
+from semamb_mm.pose.latent_targets.samples import build_store, transforms_of
+from semamb_mm.pose.latent_targets.search import ANCHORS, BatchSearch, SearchResult
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 from semamb_mm.pose.transforms import LoadLatentTargets
 
 
 @HOOKS.register_module()
 class LatentTargetHook(Hook):
-    """Alternates the search for latent targets with stock training.
+    """Alternate the search for latent targets with stock training.
 
     Owns the :class:`LatentTargetStore`: makes it from the train data set,
     gives it to every :class:`LoadLatentTargets` of the train pipeline, and
@@ -105,9 +105,13 @@ class LatentTargetHook(Hook):
             )
         self.consensus = consensus
         self.temporal = temporal
+        self.maker = TargetMaker(consensus, temporal, self.freeze)
         self.store: LatentTargetStore | None = None
+        self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
-        self._pending: list[LatentSearch] = []
+        self._searching = False
+        self._heatmaps: Tensor | None = None
+        self._results: list[SearchResult] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's targets until the data set is known."""
@@ -121,86 +125,59 @@ class LatentTargetHook(Hook):
                 )
 
     def before_train(self, runner: Runner) -> None:
-        """Make the store, hand it to the transforms, restore its state."""
+        """Make the store, restore its state, hand it to those who read it."""
         head = _head(runner)
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        if self.by_epoch and not by_epoch:
-            raise ValueError(
-                "LatentTargetHook(by_epoch=True) never starts in an iteration-based "
-                "train loop: give start and interval in iterations and by_epoch=False"
-            )
+        self._check_loop(runner)
         dataset = runner.train_dataloader.dataset
+        loaders, affine = _transforms_to_connect(dataset)
         self.store = build_store(dataset)
-        bad = [
-            k
-            for k in self.freeze
-            if not (isinstance(k, int) and 0 <= k < self.store.num_keypoints)
-        ]
-        if bad:
-            raise ValueError(
-                f"LatentTargetHook(freeze={list(self.freeze)}): {bad} are no landmark "
-                f"of this data set; its indices are 0 to {self.store.num_keypoints - 1}"
-            )
-        self._combined(self.store.counts == 0)  # a wrong option is an error now
+        self.maker.check(self.store)
         if self.temporal is not None:
-            self._check_neighbours(runner)
-        seed = int(runner.seed or 0)
-        if self._resumed_state is not None:
-            self.store.load_state_dict(self._resumed_state)
-            seed = int(self._resumed_state.get("seed", seed))
-            self._resumed_state = None
-        self.store.clock = (seed, runner.epoch if by_epoch else runner.iter)
-
-        transforms = [t for d in leaves(dataset) for t in transforms_of(d.pipeline)]
-        transforms += [t for w in wrappers(dataset) for t in transforms_of(w.pipeline)]
-        loaders = [t for t in transforms if isinstance(t, LoadLatentTargets)]
-        if not loaders:
-            raise ValueError(
-                "LatentTargetHook needs dict(type='LoadLatentTargets') in the train "
-                "pipeline, after LoadImage"
-            )
+            self._tell_frames_that_agree(runner)
+        self._restore(runner)
         for loader in loaders:
-            loader.store = self.store
-        affine = [t for t in transforms if type(t).__name__ == "TopdownAffine"]
-        if not affine:
-            raise ValueError(
-                "LatentTargetHook needs dict(type='TopdownAffine', ...) in the train "
-                "pipeline: it brings targets back through that transform"
-            )
-        head.use_udp = affine[0].use_udp
-        head.anchor = self.anchor
-        # An iteration-based loop has started its workers already, with
-        # transforms that do not know the store.
-        loop = runner.train_loop
-        if hasattr(loop, "dataloader_iterator"):
-            loader, sampler = loop.dataloader, loop.dataloader.sampler
-            loader._iterator = None
-            if isinstance(sampler, InfiniteSampler):
-                sampler.indices = sampler._indices_of_rank()  # from the start again
-            loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+            loader.connect(self.store)
+        self.search = BatchSearch(
+            head.search, head.decoder.scale_factor, self.anchor, affine.use_udp
+        )
+        self._observer = head.register_heatmap_observer(self._keep_heatmaps)
+        _restart_workers(runner)
         runner.logger.info(
             f"Latent targets of {len(self.store)} samples x "
             f"{self.store.num_keypoints} landmarks; search from "
             f"{'epoch' if self.by_epoch else 'iteration'} {self.start} on."
         )
 
+    def after_train(self, runner: Runner) -> None:
+        """Stop looking at the head's heatmaps."""
+        self._observer.remove()
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the clock that augmentation is seeded with."""
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        if _by_epoch(runner):
             self.store.clock = (self.store.clock[0], runner.epoch)
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        """Tell the head whether this iteration searches."""
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """See whether this iteration searches."""
         elapsed = (runner.epoch if self.by_epoch else runner.iter) - self.start
-        _head(runner).searching = elapsed >= 0 and elapsed % self.interval == 0
+        self._searching = elapsed >= 0 and elapsed % self.interval == 0
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        """Collect what the head found."""
-        found = _head(runner).pop_search()
-        if found is not None:
-            found.searched[:, list(self.freeze)] = False
-            self._pending.append(found)
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Search the heatmaps that the head has just predicted."""
+        if self._searching:
+            result = self.search(self._heatmaps, data_batch["data_samples"])
+            result.searched[:, list(self.freeze)] = False
+            self._results.append(result)
+        self._searching, self._heatmaps = False, None
+        if not _by_epoch(runner):
             self._commit(runner)
             self.store.clock = (self.store.clock[0], runner.iter + 1)
 
@@ -215,119 +192,89 @@ class LatentTargetHook(Hook):
                 self.store.state_dict(), seed=self.store.clock[0]
             )
 
-    def _commit(self, runner: Runner) -> None:
-        found, self._pending = self._pending, []
-        merged = [_concatenate(found)] if found else []
-        if is_distributed():
-            merged = [f for part in all_gather_object(merged) for f in part]
-        if not merged:
-            return
-        everything = _concatenate(merged)
-        store = self.store
-        searched = everything.searched & store.visible[everything.indices]
-        old = store.found[everything.indices]
-        nth = store.counts[everything.indices] + 1
-        share = nth.float().reciprocal().clamp(min=self.momentum)[:, None, None]
-        step = share * (everything.targets.float() - old)
-        positions = torch.where(searched[..., None], old + step, old)
-        energies = torch.where(
-            searched, everything.energies.float(), store.energies[everything.indices]
-        )
-        unusable = int((searched & ~torch.isfinite(energies)).sum())
-        if unusable:
-            print_log(
-                f"{unusable} landmark searches met heatmaps that are not finite; "
-                "these targets stay as they were.",
-                logger="current",
-                level=30,
-            )
-        store.update(everything.indices, positions, energies)
-        if self.consensus is not None or self.temporal is not None:
-            rows = store.counts > 0
-            store.targets[rows] = self._combined(rows)
-        self._log(runner, everything, searched)
+    def _keep_heatmaps(self, heatmaps: Tensor) -> None:
+        if self._searching:
+            self._heatmaps = heatmaps.detach()
 
-    def _combined(self, rows) -> torch.Tensor:
-        """Targets of these samples, from what was found for all of them together."""
-        store = self.store
-        visible = store.visible[rows]
-        visible[:, list(self.freeze)] = False
-        targets = store.found[rows].double()
-        if self.consensus is not None:
-            annotations = store.annotations[rows].double()
-            size = _face_size(annotations, store.visible[rows])[:, None, None]
-            targets = size * consensus_targets(
-                annotations / size, targets / size, visible=visible, **self.consensus
-            )
-        if self.temporal is not None:
-            targets = temporal_targets(
-                targets,
-                store.annotations[rows].double(),
-                store.found[rows].double(),
-                store.sequences[rows],
-                store.frame_numbers[rows],
-                visible=visible,
-                **self.temporal,
-            )
-        return torch.where(visible[..., None], targets.float(), store.targets[rows])
-
-    def _check_neighbours(self, runner: Runner) -> None:
-        """Tell how many samples have enough frames beside them."""
-        store = self.store
-        # Numbers that no parabola meets, and that share no motion, change wherever
-        # anything can.
-        probe = torch.rand(len(store), 1, 2, generator=torch.Generator())
-        smooth = temporal_targets(
-            probe, probe, -probe, store.sequences, store.frame_numbers, **self.temporal
-        )
-        changed = int((smooth != probe).any(-1).sum())
-        if not changed:
+    def _check_loop(self, runner: Runner) -> None:
+        if self.by_epoch and not _by_epoch(runner):
             raise ValueError(
-                f"LatentTargetHook(temporal={self.temporal}) changes nothing here: no "
-                "sample has three others with its 'sequence_id' whose 'frame_number's "
-                "are within the window. Face300VWVideoDataset gives both; the window "
-                "counts frames of the video, of which a large stride leaves too few"
+                "LatentTargetHook(by_epoch=True) never starts in an iteration-based "
+                "train loop: give start and interval in iterations and by_epoch=False"
             )
+
+    def _tell_frames_that_agree(self, runner: Runner) -> None:
+        changed = self.maker.frames_that_agree(self.store)
         runner.logger.info(
-            f"{changed} of {len(store)} samples have frames beside them to agree with."
+            f"{changed} of {len(self.store)} samples have frames beside them to agree "
+            "with."
         )
 
-    def _log(self, runner: Runner, found: LatentSearch, searched) -> None:
-        """What this search did, for the log and every visualizer backend.
+    def _restore(self, runner: Runner) -> None:
+        """Take over the checkpoint's targets and seed, if there is one."""
+        seed = int(runner.seed or 0)
+        if self._resumed_state is not None:
+            self.store.load_state_dict(self._resumed_state)
+            seed = int(self._resumed_state.get("seed", seed))
+            self._resumed_state = None
+        self.store.clock = (seed, runner.epoch if _by_epoch(runner) else runner.iter)
+
+    def _commit(self, runner: Runner) -> None:
+        """Make targets of the results of all ranks."""
+        results, self._results = self._results, []
+        if is_distributed():
+            joined = [SearchResult.join(results)] if results else []
+            results = [r for part in all_gather_object(joined) for r in part]
+        if not results:
+            return
+        result = SearchResult.join(results)
+        searched = self.store.record(result, self.momentum)
+        self.maker.apply(self.store)
+        self._log(runner, result, searched)
+
+    def _log(self, runner: Runner, result: SearchResult, searched: Tensor) -> None:
+        """Say what this search did, to the log and every visualizer backend.
 
         Scalars ``train/latent_move`` (and ``_contour``, ``_brows``, ... where the
         landmarks' regions are known): mean distance between target and
         annotation, as a share of the face's size; ``train/latent_at_edge``: share
         of landmarks found at the neighbourhood's edge; ``train/latent_energy``.
         """
-        annotations = self.store.annotations[found.indices]
-        visible = self.store.visible[found.indices]
-        size = _face_size(annotations, visible)
-        move = (self.store.targets[found.indices] - annotations).norm(dim=-1)
-        move = move / size[:, None]
         if not searched.any():
             return
+        store, rows = self.store, result.indices
+        move = (store.targets[rows] - store.annotations[rows]).norm(dim=-1)
+        move = move / store.face_sizes(rows)[:, None]
         scalars = dict(latent_move=move[searched].mean())
-        for region, landmarks in landmark_groups(self.store.num_keypoints).items():
+        for region, landmarks in landmark_groups(store.num_keypoints).items():
             chosen = searched[:, landmarks]
             if region not in ("all", "weak", "strong") and chosen.any():
                 moves = move[:, landmarks][chosen]
                 scalars[f"latent_move_{region}"] = moves.mean()
-        scalars["latent_at_edge"] = found.at_edge[searched].float().mean()
-        scalars["latent_energy"] = found.energies[searched].mean()
+        scalars["latent_at_edge"] = result.at_edge[searched].float().mean()
+        scalars["latent_energy"] = result.energies[searched].mean()
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f"train/{name}", float(value))
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        if _by_epoch(runner):
             shown = ", ".join(f"{n[7:]} {float(v):.4g}" for n, v in scalars.items())
             runner.logger.info(
                 f"Latent targets after epoch {runner.epoch + 1}: {shown}"
             )
 
 
+def _by_epoch(runner: Runner) -> bool:
+    return isinstance(runner.train_loop, EpochBasedTrainLoop)
+
+
 def _head(runner: Runner):
+    """Return the head, whose heatmaps can be observed.
+
+    Raises:
+        TypeError: If the model has another one.
+    """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     head = getattr(model, "head", None)
-    if not hasattr(head, "pop_search"):
+    if not hasattr(head, "register_heatmap_observer"):
         raise TypeError(
             "LatentTargetHook needs a model with head=dict(type="
             f"'SemanticAlignmentHead', ...), got {type(head).__name__}"
@@ -335,14 +282,38 @@ def _head(runner: Runner):
     return head
 
 
-def _concatenate(parts: list[LatentSearch]) -> LatentSearch:
-    return LatentSearch(
-        *(torch.cat(p) for p in zip(*(vars(f).values() for f in parts)))
-    )
+def _transforms_to_connect(dataset) -> tuple[list[LoadLatentTargets], object]:
+    """Return what reads the store, and the ``TopdownAffine`` that is searched through.
+
+    Raises:
+        ValueError: If the train pipeline lacks one of them.
+    """
+    transforms = transforms_of(dataset)
+    loaders = [t for t in transforms if isinstance(t, LoadLatentTargets)]
+    if not loaders:
+        raise ValueError(
+            "LatentTargetHook needs dict(type='LoadLatentTargets') in the train "
+            "pipeline, after LoadImage"
+        )
+    affine = [t for t in transforms if type(t).__name__ == "TopdownAffine"]
+    if not affine:
+        raise ValueError(
+            "LatentTargetHook needs dict(type='TopdownAffine', ...) in the train "
+            "pipeline: it brings targets back through that transform"
+        )
+    return loaders, affine[0]
 
 
-def _face_size(annotations, visible):
-    """``(N,)`` geometric mean of the visible landmarks' box sides, pixels."""
-    low = annotations.masked_fill(~visible[..., None], float("inf")).amin(1)
-    high = annotations.masked_fill(~visible[..., None], float("-inf")).amax(1)
-    return (high - low).clamp(min=1e-6).prod(-1).sqrt()
+def _restart_workers(runner: Runner) -> None:
+    """Start the data loader of an iteration-based loop again.
+
+    It has started its workers already, with transforms that do not know the store.
+    """
+    loop = runner.train_loop
+    if not hasattr(loop, "dataloader_iterator"):
+        return
+    loader, sampler = loop.dataloader, loop.dataloader.sampler
+    loader._iterator = None
+    if isinstance(sampler, InfiniteSampler):
+        sampler.indices = sampler._indices_of_rank()  # from the start again
+    loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)

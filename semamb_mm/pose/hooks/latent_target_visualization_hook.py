@@ -1,3 +1,5 @@
+"""The hook that shows what becomes of a few samples' targets."""
+
 from __future__ import annotations
 
 import cv2
@@ -17,7 +19,7 @@ from .latent_target_hook import LatentTargetHook
 
 @HOOKS.register_module()
 class LatentTargetVisualizationHook(Hook):
-    """Shows what becomes of a few training samples' targets.
+    """Draw what becomes of a few training samples' targets.
 
     Every ``interval`` epochs it adds one picture, ``latent_targets``, to the
     runner's visualizer (every backend: files, TensorBoard, ...): the same training

@@ -1,14 +1,28 @@
-"""A latent target's life: its key, its store, the way to the input and back."""
+"""A latent target's life, from the annotation to the target of the next step.
+
+- ``keys``: the name under which a sample's targets are kept;
+- ``samples``: the walk over a train data set, whatever wraps it;
+- ``store``: targets of all samples, in image pixels, shared with the workers;
+- ``warp``: image pixels to input pixels and back;
+- ``search``: what a batch's heatmaps say, in image pixels;
+- ``making``: targets of all annotations and search results together;
+- ``options``: options are checked before the long work starts.
+"""
 
 from .keys import sample_key
+from .making import TargetMaker
 from .samples import build_store, located_samples
+from .search import BatchSearch, SearchResult
 from .store import CHECKPOINT_KEY, LatentTargetStore
 from .warp import InputWarp, check_warp, input_warp
 
 __all__ = [
     "CHECKPOINT_KEY",
+    "BatchSearch",
     "InputWarp",
     "LatentTargetStore",
+    "SearchResult",
+    "TargetMaker",
     "build_store",
     "check_warp",
     "input_warp",

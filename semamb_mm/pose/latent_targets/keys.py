@@ -6,7 +6,7 @@ import os.path as osp
 
 
 def sample_key(data_info: dict, dataset=None) -> str:
-    """The stable name under which a sample's latent targets are kept.
+    """Return the stable name under which a sample's latent targets are kept.
 
     A data set that gives ``sample_key`` itself decides. Otherwise the key is
     ``<dataset_name>/<image path>#<annotation id>``, the path taken relative

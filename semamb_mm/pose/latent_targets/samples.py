@@ -13,7 +13,7 @@ from .store import LatentTargetStore
 
 
 def build_store(dataset) -> LatentTargetStore:
-    """The store of a train data set, every target at its annotation.
+    """Return the store of a train data set, every target at its annotation.
 
     Args:
         dataset: A data set, or any nesting of MMEngine's and MMPose's
@@ -28,29 +28,14 @@ def build_store(dataset) -> LatentTargetStore:
     for leaf, i in located_samples(dataset):
         info = _annotation(leaf, i)
         key = sample_key(info, leaf)
-        keypoints = np.asarray(info["keypoints"], dtype=np.float32)[..., :2]
-        if keypoints.shape[0] != 1:
+        keypoints, shown = _landmarks(info, key)
+        if annotations and keypoints.shape != annotations[0].shape:
             raise ValueError(
-                f"sample {key!r} holds {keypoints.shape[0]} instances; latent "
-                "targets need data_mode='topdown', one instance a sample"
-            )
-        shown = np.asarray(info.get("keypoints_visible", np.ones(keypoints.shape[:2])))
-        shown = shown.reshape(*keypoints.shape[:2], -1)[0, :, 0] > 0
-        if annotations and keypoints[0].shape != annotations[0].shape:
-            raise ValueError(
-                f"sample {key!r} has {keypoints.shape[1]} landmarks, the ones "
+                f"sample {key!r} has {len(keypoints)} landmarks, the ones "
                 f"before it {len(annotations[0])}"
             )
-        if not np.isfinite(keypoints[0][shown]).all():
-            landmark = int(
-                np.flatnonzero(shown & ~np.isfinite(keypoints[0]).all(-1))[0]
-            )
-            raise ValueError(
-                f"sample {key!r}: the annotation of landmark {landmark} is "
-                f"{keypoints[0, landmark].tolist()}; mark it invisible or mend it"
-            )
         keys.append(key)
-        annotations.append(keypoints[0])
+        annotations.append(keypoints)
         visible.append(shown)
         frames.append(_frame(info))
     return LatentTargetStore(
@@ -62,24 +47,53 @@ def build_store(dataset) -> LatentTargetStore:
 
 
 def located_samples(dataset) -> list[tuple[BaseDataset, int]]:
-    """Data set and index of every sample, in the order of the store's rows."""
+    """Return data set and index of every sample, in the order of the store's rows."""
     samples = []
-    for leaf in leaves(dataset):
+    for leaf in _leaves(dataset):
         leaf.full_init()
         samples += [(leaf, i) for i in range(len(leaf))]
     return samples
 
 
-def _annotation(dataset, index: int) -> dict:
-    """A sample's info without reading or rendering its image."""
+def transforms_of(dataset) -> list:
+    """Return every transform of the pipelines of a data set and those it wraps."""
+    owners = [*_leaves(dataset), *_wrappers(dataset)]
+    return [transform for owner in owners for transform in _steps(owner.pipeline)]
+
+
+def _annotation(dataset: BaseDataset, index: int) -> dict:
+    """Return a sample's info without reading or rendering its image."""
     info = BaseDataset.get_data_info(dataset, index)
     if "dataset_name" not in info:
         info["dataset_name"] = dataset.metainfo.get("dataset_name", "")
     return info
 
 
+def _landmarks(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a sample's landmarks ``(K, 2)`` and which are visible, ``(K,)`` bool.
+
+    Raises:
+        ValueError: If it holds several instances, or a visible landmark is not finite.
+    """
+    keypoints = np.asarray(info["keypoints"], dtype=np.float32)[..., :2]
+    if keypoints.shape[0] != 1:
+        raise ValueError(
+            f"sample {key!r} holds {keypoints.shape[0]} instances; latent "
+            "targets need data_mode='topdown', one instance a sample"
+        )
+    shown = np.asarray(info.get("keypoints_visible", np.ones(keypoints.shape[:2])))
+    shown = shown.reshape(*keypoints.shape[:2], -1)[0, :, 0] > 0
+    bad = np.flatnonzero(shown & ~np.isfinite(keypoints[0]).all(-1))
+    if len(bad):
+        raise ValueError(
+            f"sample {key!r}: the annotation of landmark {bad[0]} is "
+            f"{keypoints[0, bad[0]].tolist()}; mark it invisible or mend it"
+        )
+    return keypoints[0], shown
+
+
 def _frame(info: dict) -> tuple[str, int] | None:
-    """A sample's video and number in it; None for a still image."""
+    """Return a sample's video and number in it; None for a still image."""
     if info.get("sequence_id") is None or info.get("frame_number") is None:
         return None
     # Data sets number their videos each for itself.
@@ -87,37 +101,40 @@ def _frame(info: dict) -> tuple[str, int] | None:
     return video, int(info["frame_number"])
 
 
-def wrappers(dataset) -> Iterator:
-    """Wrapping data sets that have a pipeline of their own."""
+def _parts(dataset) -> list:
+    """Return the data sets that a wrapper holds; none for a data set itself."""
     parts = getattr(dataset, "datasets", None)
-    inner = parts if parts is not None else [getattr(dataset, "dataset", None)]
-    if inner == [None]:
-        return
-    if hasattr(dataset, "pipeline"):
+    if parts is not None:
+        return parts
+    inner = getattr(dataset, "dataset", None)
+    return [] if inner is None else [inner]
+
+
+def _wrappers(dataset) -> Iterator:
+    """Yield wrapping data sets that have a pipeline of their own."""
+    parts = _parts(dataset)
+    if parts and hasattr(dataset, "pipeline"):
         yield dataset
-    for part in inner:
-        yield from wrappers(part)
-
-
-def leaves(dataset) -> list:
-    """The data sets under any nesting of wrappers, each once."""
-    parts = getattr(dataset, "datasets", None)
-    if parts is None:
-        inner = getattr(dataset, "dataset", None)
-        if inner is None:
-            return [dataset]
-        parts = [inner]
-    found: list = []
     for part in parts:
-        found += [d for d in leaves(part) if all(d is not seen for seen in found)]
-    return found
+        yield from _wrappers(part)
 
 
-def transforms(pipeline) -> Iterator:
-    """Every transform of a pipeline, those inside wrappers too."""
+def _leaves(dataset) -> list:
+    """Return the data sets under any nesting of wrappers, each once."""
+    parts = _parts(dataset)
+    if not parts:
+        return [dataset]
+    leaves: list = []
+    for part in parts:
+        leaves += [d for d in _leaves(part) if all(d is not seen for seen in leaves)]
+    return leaves
+
+
+def _steps(pipeline) -> Iterator:
+    """Yield every transform of a pipeline, those inside wrappers too."""
     steps = getattr(pipeline, "transforms", None)
     if steps is None:
         steps = pipeline if isinstance(pipeline, (list, tuple)) else []
     for step in steps:
         yield step
-        yield from transforms(step)
+        yield from _steps(step)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
+
+from .search import SearchResult
 
 # Under which a checkpoint holds the store.
 CHECKPOINT_KEY = "latent_targets"
@@ -33,7 +37,7 @@ class LatentTargetStore:
         targets (Tensor): ``(N, K, 2)`` float32, shared; the annotations at
             first.
         found (Tensor): ``(N, K, 2)`` float32, shared; what searches found, over
-            their views; the targets unless something makes them of it.
+            their views; the targets unless a :class:`TargetMaker` makes them of it.
         energies (Tensor): ``(N, K)`` float32, shared; the search's objective
             at its last minimum, 0 before.
         counts (Tensor): ``(N,)`` int32, shared; how often a sample was
@@ -92,6 +96,7 @@ class LatentTargetStore:
 
     @property
     def num_keypoints(self) -> int:
+        """``K``."""
         return self.annotations.shape[1]
 
     @property
@@ -104,8 +109,51 @@ class LatentTargetStore:
     def clock(self, seed_and_epoch: tuple[int, int]) -> None:
         self._clock.copy_(torch.tensor(seed_and_epoch, dtype=torch.int64))
 
+    def face_sizes(self, rows: Tensor) -> Tensor:
+        """Return the sizes of some samples' faces, ``(n,)`` float64 image pixels.
+
+        A size is the geometric mean of the sides of the visible landmarks' box.
+        """
+        points, hidden = self.annotations[rows].double(), ~self.visible[rows][..., None]
+        low = points.masked_fill(hidden, float("inf")).amin(1)
+        high = points.masked_fill(hidden, float("-inf")).amax(1)
+        return (high - low).clamp(min=1e-6).prod(-1).sqrt()
+
+    def record(self, result: SearchResult, momentum: float) -> Tensor:
+        """Take over what a search found; it is the target too.
+
+        The ``n``-th search of a sample counts ``max(momentum, 1 / n)``, the ones before
+        it the rest. Landmarks whose search met heatmaps that are not finite stay as
+        they are; a warning tells how many.
+
+        Args:
+            result: Of samples of this store.
+            momentum: Least share of the newest search, in (0, 1].
+
+        Returns:
+            ``(B, K)`` bool, which landmarks were searched.
+        """
+        rows = result.indices
+        searched = result.searched & self.visible[rows]
+        before = self.found[rows]
+        nth = self.counts[rows] + 1
+        share = nth.float().reciprocal().clamp(min=momentum)[:, None, None]
+        step = share * (result.found.float() - before)
+        found = torch.where(searched[..., None], before + step, before)
+        energies = torch.where(searched, result.energies.float(), self.energies[rows])
+        unusable = int((searched & ~torch.isfinite(energies)).sum())
+        if unusable:
+            print_log(
+                f"{unusable} landmark searches met heatmaps that are not finite; "
+                "these targets stay as they were.",
+                logger="current",
+                level=logging.WARNING,
+            )
+        self.update(rows, found, energies)
+        return searched
+
     def update(self, indices: Tensor, found: Tensor, energies: Tensor) -> None:
-        """Write what a search found; it is the target too.
+        """Write positions and energies; the positions are the targets too.
 
         Where a sample occurs twice its first row counts, so that the copies
         which a distributed sampler pads with change nothing.
@@ -131,13 +179,13 @@ class LatentTargetStore:
         self.counts[unique] += 1
 
     def fingerprint(self) -> str:
-        """SHA-256 over keys and annotations: the same data, the same text."""
+        """Return SHA-256 over keys and annotations: the same data, the same text."""
         digest = hashlib.sha256("\n".join(self.keys).encode())
         digest.update(self.annotations.numpy().tobytes())
         return digest.hexdigest()
 
     def state_dict(self) -> dict:
-        """Everything, in types that ``torch.load(weights_only=True)`` takes."""
+        """Return everything, in types that ``torch.load(weights_only=True)`` takes."""
         return dict(
             version=STORE_VERSION,
             fingerprint=self.fingerprint(),
@@ -174,7 +222,7 @@ class LatentTargetStore:
 
     @classmethod
     def from_state_dict(cls, state: dict) -> LatentTargetStore:
-        """A store read from a checkpoint, without the data set."""
+        """Return a store read from a checkpoint, without the data set."""
         store = cls(state["keys"], state["annotations"], state["visible"])
         store.load_state_dict(state)
         return store

@@ -24,12 +24,12 @@ class InputWarp:
     order: np.ndarray
 
     def to_input(self, image_points: np.ndarray) -> np.ndarray:
-        """``(K, 2)`` image pixels to ``(K, 2)`` input pixels."""
+        """Return ``(K, 2)`` input pixels of ``(K, 2)`` image pixels."""
         points = np.asarray(image_points, dtype=np.float64)[self.order]
         return points @ self.matrix[:, :2].T + self.matrix[:, 2]
 
     def to_image(self, input_points: np.ndarray) -> np.ndarray:
-        """The exact inverse of :meth:`to_input`."""
+        """Return image pixels; the exact inverse of :meth:`to_input`."""
         shifted = np.asarray(input_points, dtype=np.float64) - self.matrix[:, 2]
         points = np.empty_like(shifted)
         points[self.order] = np.linalg.solve(self.matrix[:, :2], shifted.T).T

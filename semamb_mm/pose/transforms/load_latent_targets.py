@@ -1,3 +1,5 @@
+"""The transform that puts the latent targets in the annotation's place."""
+
 from __future__ import annotations
 
 import random
@@ -58,6 +60,10 @@ class LoadLatentTargets(BaseTransform):
         super().__init__()
         self.reseed = reseed
         self.store: LatentTargetStore | None = None
+
+    def connect(self, store: LatentTargetStore) -> None:
+        """Take the targets from this store from now on."""
+        self.store = store
 
     def transform(self, results: dict) -> dict:
         """Replace ``keypoints``.

@@ -3,14 +3,11 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-from semamb_mm.functional import curve_tangents, search_latent_targets
-from tests.pose.conftest import CODEC
-from tests.pose.transforms.test_load_latent_targets import (
-    BOX,
-    FLIPS,
+from tests.pose.augmented import (
     attach_moved_store,
     make_dataset,
 )
+from tests.pose.conftest import CODEC
 
 
 def build(head_type="SemanticAlignmentHead", **changes):
@@ -41,7 +38,6 @@ def test_without_the_hook_it_is_a_cpm_head(num_stages):
     mine, other = ours.loss(feats, samples), theirs.loss(feats, samples)
     assert mine.keys() == other.keys()
     assert torch.equal(mine["loss_kpt"], other["loss_kpt"])
-    assert ours.pop_search() is None
     ours.eval(), theirs.eval()
     predicted = ours.predict(feats, samples)[0].keypoints
     assert np.array_equal(predicted, theirs.predict(feats, samples)[0].keypoints)
@@ -70,64 +66,18 @@ def test_deconv_layers_double_the_heatmap():
     assert head.forward(features())[0].shape == (2, 68, 64, 64)
 
 
-@pytest.mark.parametrize("anchor", ["previous", "annotation"])
-@pytest.mark.parametrize("augmentation", [[], [BOX], [FLIPS[0], BOX]])
-def test_search_is_the_functions_brought_back_to_the_image(anchor, augmentation):
-    """The found targets, by hand: own warp in, functional search, own warp out."""
-    store, samples = batch(2, *augmentation)
-    curves = [range(0, 17), range(17, 22)]
-    search = dict(search_radius=4, sigma_likelihood=0.5)
-    head = build(search=dict(search, curves=curves, sigma_normal=1.0)).train()
-    head.searching, head.anchor = True, anchor
-    head.loss(features(), samples)
-    found = head.pop_search()
-    assert head.pop_search() is None
-    assert found.indices.tolist() == [0, 1]
-
-    from semamb_mm.pose.latent_targets.warp import input_warp
-
-    heatmaps = head.forward(features())[-1].detach()
-    for i, sample in enumerate(samples):
-        warp = input_warp(sample)
-        anchors = store.targets if anchor == "previous" else store.annotations
-        observed = torch.from_numpy(warp.to_input(anchors[i].numpy()) / 2).float()
-        weights = sample.gt_instance_labels.keypoint_weights
-        options = {k: v for k, v in head.search.items() if k != "curves"}
-        cells, energy = search_latent_targets(
-            heatmaps[i : i + 1],
-            observed[None],
-            visible=weights,
-            tangents=curve_tangents(observed[None], curves, weights),
-            **options,
-        )
-        expected = warp.to_image(cells[0].double().numpy() * 2)
-        assert np.abs(found.targets[i].numpy() - expected).max() < 1e-3
-        assert torch.allclose(found.energies[i][warp.order], energy[0])
-        assert torch.equal(found.searched[i][warp.order], weights[0] > 0)
-    assert found.searched.any()
-
-
-def test_a_search_that_changes_nothing_gives_the_store_back():
-    store, samples = batch(2, FLIPS[0], BOX)
-    head = build(search=dict(search_radius=2, sigma_prior=1e-3, subcell="none"))
-    # Radius 0 would round to cells, so compare to half a cell's diagonal in pixels.
-    head.train().searching = True
-    head.loss(features(), samples)
-    found = head.pop_search()
-    cell = [float(s.metainfo["input_scale"][0]) / 32 for s in samples]
-    moved = (found.targets - store.targets[:2]).norm(dim=-1)
-    limit = torch.tensor(cell)[:, None] * 0.71 + 1e-3
-    assert (moved <= limit)[found.searched].all()
-
-
-def test_moves_at_the_rim_of_the_neighbourhood_are_reported():
+def test_observers_see_the_last_stages_heatmaps_until_removed():
+    head = build(num_stages=2).train()
+    seen = []
+    handle = head.register_heatmap_observer(seen.append)
+    heatmaps = head.forward(features(2))
+    assert len(seen) == 1 and seen[0] is heatmaps[-1]
     _, samples = batch()
-    head = build(search=dict(search_radius=2, sigma_prior=1e6, subcell="none")).train()
-    head.searching = True
-    head.loss(features(), samples)
-    found = head.pop_search()
-    assert found.at_edge.any() and not found.at_edge.all()
-    assert not (found.at_edge & ~found.searched).any()
+    head.loss(features(2), samples)
+    assert len(seen) == 2 and torch.equal(seen[1], heatmaps[-1])
+    handle.remove()
+    head.forward(features(2))
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("loss", ["ChiSquareHeatmapLoss", "AdaptiveWingLoss"])

@@ -7,16 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from mmpose.registry import DATASETS
 
 from semamb_mm.functional import consensus_targets, temporal_targets
-from semamb_mm.pose.heads.semantic_alignment_head import LatentSearch
 from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook
-from semamb_mm.pose.latent_targets.samples import build_store
+from semamb_mm.pose.latent_targets.search import SearchResult
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
@@ -78,7 +76,7 @@ def test_annotation_anchor_bounds_the_whole_run(make_runner):
         model=dict(head=dict(search=dict(search_radius=1, sigma_prior=1e6))),
     )
     runner.train()
-    assert runner.model.head.anchor == "annotation"
+    assert hook_of(runner).search.anchor == "annotation"
     store = hook_of(runner).store
     size = (store.annotations.amax(1) - store.annotations.amin(1)).amax(-1)
     # A cell in image pixels is at most box x padding x largest scale / heatmap size.
@@ -375,6 +373,14 @@ def test_bad_set_ups_are_named(make_runner):
         make_runner(
             custom_hooks=hooks(start=0, consensus=dict(sliding=[[0, 1]]))
         ).train()
+    for name in ("consensus", "temporal"):
+        with pytest.raises(ValueError, match=rf"{name}=.*unknown option \['strat'\]"):
+            make_runner(custom_hooks=hooks(start=0, **{name: dict(strat=3)})).train()
+    with pytest.raises(ValueError, match="at least 2, this data set has 1"):
+        make_runner(
+            custom_hooks=hooks(start=0, consensus=dict()),
+            train_dataloader=dict(dataset=dict(num_samples=1)),
+        ).train()
     with pytest.raises(ValueError, match="sequence_id.*frame_number"):
         make_runner(custom_hooks=hooks(start=0, temporal=dict())).train()
     for window, message in ((1, "changes nothing"), (-1, "window must be")):
@@ -406,20 +412,6 @@ def test_bad_set_ups_are_named(make_runner):
     del pipeline[3]
     with pytest.raises(ValueError, match="TopdownAffine"):
         make_runner(**dataset).train()
-
-
-def test_nan_annotation_is_named():
-    dataset = DATASETS.build(dict(type="SyntheticFaceDataset", num_samples=2))
-    dataset.full_init()
-    infos = [dataset.get_data_info(i) for i in range(2)]
-    infos[1]["keypoints"][0, 7, 0] = float("nan")
-
-    class Infos(BaseDataset):
-        def load_data_list(self):
-            return infos
-
-    with pytest.raises(ValueError, match="seed0/000001.*landmark 7"):
-        build_store(Infos(serialize_data=False))
 
 
 SCRIPT = """
@@ -482,10 +474,10 @@ def test_momentum_averages_the_first_searches_and_then_forgets():
     hub = MessageHub.get_instance("momentum")
     runner = SimpleNamespace(message_hub=hub, train_loop=None)
     for found, expected in ((8.0, 8.0), (0.0, 4.0), (14.0, 8.0)):
-        hook._pending = [
-            LatentSearch(
+        hook._results = [
+            SearchResult(
                 indices=torch.tensor([0]),
-                targets=(annotations + found).double(),
+                found=(annotations + found).double(),
                 energies=torch.zeros(1, 2),
                 searched=torch.tensor([[True, False]]),
                 at_edge=torch.zeros(1, 2, dtype=torch.bool),

@@ -1,8 +1,6 @@
-import numpy as np
 import pytest
 import torch
 
-from semamb_mm.pose.latent_targets.keys import sample_key
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
@@ -83,26 +81,6 @@ def test_bad_arguments_are_named():
         LatentTargetStore(["a", "b"], torch.zeros(3, 1, 2), torch.ones(3, 1))
     with pytest.raises(ValueError, match="visible"):
         LatentTargetStore(["a"], torch.zeros(1, 2, 2), torch.ones(1, 3))
-
-
-def test_sample_key_prefers_the_data_sets_own():
-    assert sample_key(dict(sample_key="x", img_path="a.jpg", id=1)) == "x"
-
-
-def test_sample_key_is_the_same_under_another_root():
-    class AtRoot:
-        def __init__(self, root):
-            self.data_prefix = dict(img=root)
-
-    info = dict(dataset_name="300w", id=np.int64(7))
-    first = sample_key(dict(info, img_path="/a/images/x.jpg"), AtRoot("/a/images"))
-    second = sample_key(dict(info, img_path="b/x.jpg"), AtRoot("b/"))
-    assert first == second == "300w/x.jpg#7"
-
-
-def test_sample_without_a_name_is_refused():
-    with pytest.raises(KeyError, match="sample_key"):
-        sample_key(dict(keypoints=1))
 
 
 def test_frames_of_a_video_are_one_sequence():

@@ -1,96 +1,9 @@
 import numpy as np
 import pytest
-import torch
 from mmengine.dataset import pseudo_collate
-from mmpose.registry import DATASETS, TRANSFORMS
 from torch.utils.data import DataLoader
 
-from semamb_mm.pose.latent_targets.samples import build_store
-from semamb_mm.pose.latent_targets.warp import check_warp, input_warp
-
-
-def make_dataset(*augmentation, use_udp=False, codec=None, num_samples=4):
-    codec = codec or dict(
-        type="MSRAHeatmap",
-        input_size=(96, 64),
-        heatmap_size=(48, 32),
-        sigma=1.5,
-        unbiased=True,
-    )
-    return DATASETS.build(
-        dict(
-            type="SyntheticFaceDataset",
-            num_samples=num_samples,
-            image_size=80,
-            pipeline=[
-                dict(type="LoadImage"),
-                dict(type="LoadLatentTargets"),
-                dict(type="GetBBoxCenterScale"),
-                *augmentation,
-                dict(
-                    type="TopdownAffine",
-                    input_size=codec["input_size"],
-                    use_udp=use_udp,
-                ),
-                dict(type="GenerateTarget", encoder=codec),
-                dict(type="PackPoseInputs"),
-            ],
-        )
-    )
-
-
-def loader_of(dataset):
-    return next(
-        t
-        for t in dataset.pipeline.transforms
-        if type(t).__name__ == "LoadLatentTargets"
-    )
-
-
-def attach_moved_store(dataset):
-    """A store whose targets differ from the annotations by several pixels."""
-    store = build_store(dataset)
-    noise = torch.randn(store.targets.shape, generator=torch.Generator().manual_seed(0))
-    store.targets.add_(4 * noise)
-    loader_of(dataset).store = store
-    return store
-
-
-FLIPS = [
-    dict(type="RandomFlip", prob=1.0, direction=direction)
-    for direction in ("horizontal", "vertical", "diagonal")
-]
-BOX = dict(
-    type="RandomBBoxTransform",
-    shift_factor=0.2,
-    shift_prob=1.0,
-    rotate_factor=60,
-    rotate_prob=1.0,
-    scale_factor=(0.6, 1.6),
-)
-UDP = dict(type="UDPHeatmap", input_size=(96, 64), heatmap_size=(48, 32), sigma=2)
-
-
-@pytest.mark.parametrize("use_udp", [False, True])
-@pytest.mark.parametrize(
-    "augmentation", [[], [BOX], *([f] for f in FLIPS), *([f, BOX] for f in FLIPS)]
-)
-def test_warp_and_inverse_are_the_identity(augmentation, use_udp):
-    dataset = make_dataset(
-        *augmentation, use_udp=use_udp, codec=UDP if use_udp else None
-    )
-    store = attach_moved_store(dataset)
-    codec = dataset.pipeline.transforms[-2].encoder
-    for index in range(len(dataset)):
-        sample = dataset[index]["data_samples"]
-        warp = input_warp(sample, use_udp=use_udp)
-        check_warp(warp, sample)
-        placed = sample.gt_instances.transformed_keypoints[0]
-        cells = (placed / codec.scale_factor).astype(np.float32)
-        back = warp.to_image(cells * codec.scale_factor)
-        assert np.abs(back - store.targets[index].numpy()).max() < 1e-3
-        annotated = warp.to_image(warp.to_input(store.annotations[index].numpy()))
-        assert np.abs(annotated - store.annotations[index].numpy()).max() < 1e-9
+from tests.pose.augmented import BOX, FLIPS, attach_moved_store, loader_of, make_dataset
 
 
 def test_heatmaps_are_centred_on_the_latent_targets():
@@ -105,20 +18,6 @@ def test_heatmaps_are_centred_on_the_latent_targets():
     for k in np.flatnonzero(weights):
         y, x = divmod(int(heatmaps[k].argmax()), heatmaps.shape[-1])
         assert abs(x - placed[k, 0]) <= 0.51 and abs(y - placed[k, 1]) <= 0.51
-
-
-def test_another_geometric_transform_is_noticed():
-    @TRANSFORMS.register_module(name="ShiftLandmarksForTest", force=True)
-    class Shift:
-        def __call__(self, results):
-            results["keypoints"] = results["keypoints"] + 3
-            return results
-
-    dataset = make_dataset(dict(type="ShiftLandmarksForTest"))
-    attach_moved_store(dataset)
-    sample = dataset[0]["data_samples"]
-    with pytest.raises(RuntimeError, match="synthetic://.*RandomFlip"):
-        check_warp(input_warp(sample), sample)
 
 
 def test_without_a_store_the_annotation_passes_through():

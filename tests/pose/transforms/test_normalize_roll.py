@@ -6,8 +6,7 @@ from mmpose.registry import DATASETS, TRANSFORMS
 from semamb_mm.faces.roll import face_roll
 from semamb_mm.pose.latent_targets.warp import check_warp, input_warp
 from tests.faces.test_roll import FLIP, rotate
-
-from .test_load_latent_targets import BOX, FLIPS, UDP, attach_moved_store, make_dataset
+from tests.pose.augmented import BOX, FLIPS, UDP, attach_moved_store, make_dataset
 
 
 def pipeline(normalize, flip=0.5):

@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from semamb_mm.functional import consensus_targets, temporal_targets
+from semamb_mm.pose.latent_targets.making import TargetMaker
+from semamb_mm.pose.latent_targets.options import check_options
+from semamb_mm.pose.latent_targets.store import LatentTargetStore
+
+
+def make_store(samples=12, landmarks=6, searched=10):
+    """A video of four frames and still images; the last samples are not searched."""
+    generator = torch.Generator().manual_seed(0)
+    annotations = 50 * torch.rand(samples, landmarks, 2, generator=generator)
+    visible = torch.ones(samples, landmarks)
+    visible[3:4, 2] = 0
+    frames = [("v", i) if i < 4 else None for i in range(samples)]
+    keys = [str(i) for i in range(samples)]
+    store = LatentTargetStore(keys, annotations, visible, frames)
+    rows = torch.arange(searched)
+    found = annotations[rows] + torch.randn(searched, landmarks, 2, generator=generator)
+    store.update(rows, found, torch.ones(searched, landmarks))
+    return store
+
+
+def test_without_options_targets_are_what_was_found():
+    store = make_store()
+    before = store.targets.clone()
+    TargetMaker().apply(store)
+    assert torch.equal(store.targets, before)
+
+
+def test_targets_are_the_functions_of_the_searched_samples():
+    store = make_store()
+    TargetMaker(dict(shrinkage=0.5), dict(window=2), freeze=[1]).apply(store)
+    rows = torch.arange(10)
+    visible = store.visible[rows].clone()
+    visible[:, 1] = False
+    annotations, found = (p[rows].double() for p in (store.annotations, store.found))
+    size = store.face_sizes(rows)[:, None, None]
+    expected = size * consensus_targets(
+        annotations / size, found / size, visible=visible, shrinkage=0.5
+    )
+    expected = temporal_targets(
+        expected,
+        annotations,
+        found,
+        store.sequences[rows],
+        store.frame_numbers[rows],
+        window=2,
+        visible=visible,
+    )
+    moved = torch.where(visible[..., None], expected.float(), store.found[rows])
+    torch.testing.assert_close(store.targets[rows], moved)
+    assert torch.equal(store.targets[10:], store.annotations[10:])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(freeze=[6]), r"\[6\] are no landmark.*0 to 5"),
+        (dict(consensus=dict(strat=3)), r"consensus=.*\['strat'\]; known are.*clip"),
+        (dict(consensus=dict(visible=None)), r"unknown option \['visible'\]"),
+        (dict(consensus=dict(clip=0)), "clip must be positive"),
+        (dict(temporal=dict(windows=3)), r"temporal=.*\['windows'\]; known.*window"),
+        (dict(temporal=dict(window=-1)), "window must be"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        TargetMaker(**options).check(make_store())
+
+
+def test_consensus_of_one_sample_is_refused():
+    with pytest.raises(ValueError, match="at least 2, this data set has 1"):
+        TargetMaker(dict()).check(make_store(1, searched=1))
+
+
+def test_frames_that_agree_are_counted():
+    assert TargetMaker(temporal=dict()).frames_that_agree(make_store()) == 4
+    with pytest.raises(ValueError, match="sequence_id.*frame_number"):
+        TargetMaker(temporal=dict(window=1)).frames_that_agree(make_store())
+
+
+def test_options_are_checked_by_name_then_by_their_function():
+    with pytest.raises(ValueError, match=r"x: unknown \['b'\]; known are \['a'\]"):
+        check_options("x: unknown", ["a"], dict(b=1), lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        check_options("x: unknown", ["a"], dict(a=1), lambda: 1 / 0)
