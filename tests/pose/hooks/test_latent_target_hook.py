@@ -1,5 +1,4 @@
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +8,16 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, init_default_scope
+from mmengine.runner import Runner
 from mmpose.registry import DATASETS
 
 from semamb_mm.functional import consensus_targets, temporal_targets
 from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook
 from semamb_mm.pose.latent_targets.search import SearchResult
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
+from tests import ROOT
+from tests.pose.conftest import tiny_config
 
 
 def hook_of(runner) -> LatentTargetHook:
@@ -325,8 +327,6 @@ def test_unannotated_landmarks_are_never_searched(make_runner):
 
 @pytest.mark.parametrize("wrapper", ["Repeat", "Concat", "Combined"])
 def test_wrapped_data_sets(make_runner, wrapper):
-    from tests.pose.conftest import tiny_config
-
     leaf = tiny_config("x")["train_dataloader"]["dataset"].to_dict()
     other = dict(leaf, seed=4)
     dataset = dict(
@@ -449,16 +449,15 @@ torch.save(store.state_dict(), f'{out}.{get_rank()}')
 def test_two_processes_hold_the_store_of_one(tmp_path):
     script = tmp_path / "train_tiny.py"
     script.write_text(SCRIPT)
-    root = os.path.abspath(os.path.join(__file__, "../../../.."))
-    env = dict(os.environ, PYTHONPATH=root, OMP_NUM_THREADS="1")
+    env = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
     one = [sys.executable, str(script), str(tmp_path / "one"), "6", "none"]
-    subprocess.run([*one, str(tmp_path / "one.pt")], check=True, env=env, cwd=root)
+    subprocess.run([*one, str(tmp_path / "one.pt")], check=True, env=env, cwd=ROOT)
     two = [
         sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
         "--master_port=29617", str(script), str(tmp_path / "two"), "3", "pytorch",
         str(tmp_path / "two.pt"),
     ]  # fmt: skip
-    subprocess.run(two, check=True, env=env, cwd=root)
+    subprocess.run(two, check=True, env=env, cwd=ROOT)
     single = torch.load(tmp_path / "one.pt.0", weights_only=True)
     ranks = [torch.load(tmp_path / f"two.pt.{r}", weights_only=True) for r in (0, 1)]
     assert torch.equal(ranks[0]["targets"], ranks[1]["targets"])
@@ -495,19 +494,30 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from tests.pose.conftest import tiny_config
-from tests.pose.hooks.test_latent_target_hook import LOOPS
+from tests.pose.hooks.test_latent_target_hook import ITERATIONS, LOOPS
 
 @HOOKS.register_module()
 class Kill(Hook):
     priority = 'VERY_LOW'
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == int(sys.argv[2]):
+        if runner.iter == KILL_AT:
             os.kill(os.getpid(), signal.SIGKILL)
 
-changes = LOOPS[sys.argv[3]]
-changes = dict(changes, custom_hooks=[*changes['custom_hooks'], dict(type='Kill')])
-Runner.from_cfg(tiny_config(sys.argv[1], **changes)).train()
+# Imported once: each training is a fork of its own.
+for loop, changes in LOOPS.items():
+    for KILL_AT in ITERATIONS:
+        child = os.fork()
+        if not child:
+            hooks = [*changes['custom_hooks'], dict(type='Kill')]
+            config = tiny_config(
+                f'{sys.argv[1]}/{loop}{KILL_AT}', **dict(changes, custom_hooks=hooks))
+            Runner.from_cfg(config).train()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL, (loop, KILL_AT, status)
 """
+# The middle of an epoch, and between two checkpoints.
+ITERATIONS = (3, 5)
 # Too few faces to estimate the shrinkage.
 CONSENSUS = dict(curves=[list(range(17))], shrinkage=0.5)
 LOOPS = dict(
@@ -526,27 +536,43 @@ LOOPS = dict(
 )
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("iteration", [3, 5])
-def test_killed_training_goes_on_as_if_it_had_not_been(
-    make_runner, tmp_path, loop, iteration
-):
-    """Killed in the middle of an epoch, or between two checkpoints."""
-    whole = make_runner(tmp_path / "whole", **LOOPS[loop])
-    whole.train()
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED)
-    root = os.path.abspath(os.path.join(__file__, "../../../.."))
-    arguments = [str(tmp_path / "parts"), str(iteration), loop]
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Folder of all trainings, each of them killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    (folder / "killed.py").write_text(KILLED)
     done = subprocess.run(
-        [sys.executable, str(script), *arguments],
-        env=dict(os.environ, PYTHONPATH=root),
-        cwd=root,
+        [sys.executable, str(folder / "killed.py"), str(folder)],
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    rest = make_runner(tmp_path / "parts", resume=True, **LOOPS[loop])
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """Loop to its runner after the whole training."""
+    runners = {}
+    for loop, changes in LOOPS.items():
+        init_default_scope("mmpose")
+        config = tiny_config(tmp_path_factory.mktemp("whole"), **changes)
+        runners[loop] = Runner.from_cfg(config)
+        runners[loop].train()
+    return runners
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("iteration", ITERATIONS)
+def test_killed_training_goes_on_as_if_it_had_not_been(
+    make_runner, killed, uninterrupted, loop, iteration
+):
+    whole = uninterrupted[loop]
+    parts = killed / f"{loop}{iteration}"
+    assert (parts / "last_checkpoint").is_file()
+    rest = make_runner(parts, resume=True, **LOOPS[loop])
     rest.train()
     assert rest.iter == whole.iter
     assert torch.equal(weights(rest), weights(whole))
