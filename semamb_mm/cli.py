@@ -1,17 +1,34 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share."""
+"""What the command lines share: arguments, configs, models and data sets.
+
+Only MMEngine is imported here; MMPose and MMPretrain are imported by the function that
+opens one of their models.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.registry import DATASETS, init_default_scope
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="override settings of the config, as KEY=VALUE: model.head.num_stages=2, "
+        'lists as KEY="[a,b]"',
+    )
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of every OpenMMLab entry script."""
+    """Add the flags of every OpenMMLab entry script."""
     parser.add_argument(
         "--show-dir", help="folder for pictures of the predictions during evaluation"
     )
@@ -22,13 +39,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait-time", type=float, default=1, help="seconds that a window stays"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help="override settings of the config, as KEY=VALUE: model.head.num_stages=2, "
-        'lists as KEY="[a,b]"',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm", "mpi"],
@@ -39,45 +50,131 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """The config that the command line asks for.
+def model_parser(
+    description: str | None, device: bool = True
+) -> argparse.ArgumentParser:
+    """Return a parser of what a tool needs to open a trained model.
 
-    ``semamb_mm::`` works in ``_base_``, as ``mmpose::`` does in stock MMEngine.
+    Args:
+        description: The tool's docstring, printed as it is.
+        device: Whether the model may run on another device than the CPU.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config that the checkpoint was trained with")
+    parser.add_argument("checkpoint")
+    if device:
+        parser.add_argument("--device", default="cpu")
+    add_cfg_options(parser)
+    return parser
+
+
+def open_config(args: argparse.Namespace, scope: str = "mmpose") -> Config:
+    """Return the config of a trained model, and make its default scope the process's.
+
+    Args:
+        args: Of :func:`model_parser`.
+        scope: For a config that names no default scope.
 
     Raises:
         SystemExit: If the config file does not exist.
     """
+    config = _read_config(args)
+    init_default_scope(config.get("default_scope", scope))
+    return config
+
+
+def _read_config(args: argparse.Namespace) -> Config:
     if not Path(args.config).is_file():
         raise SystemExit(f"config file {args.config} does not exist")
+    # semamb_mm:: in _base_, as mmpose:: in stock MMEngine.
     MODULE2PACKAGE.setdefault("semamb_mm", "semamb_mm")
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
+    config = Config.fromfile(args.config)
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        config.merge_from_dict(args.cfg_options)
+    return config
+
+
+def open_pose_model(config: Config, checkpoint: str | os.PathLike, device="cpu"):
+    """Return MMPose's estimator of a config, with a checkpoint's weights."""
+    from mmpose.apis import init_model
+
+    return init_model(config, str(checkpoint), device=device)
+
+
+def open_retrieval_model(config: Config, checkpoint: str | os.PathLike, device="cpu"):
+    """Return MMPretrain's model of a config, with a checkpoint's weights."""
+    from mmpretrain.apis import get_model
+
+    return get_model(config, str(checkpoint), device=device)
+
+
+def open_latent_targets(checkpoint: str | os.PathLike):
+    """Return a checkpoint's :class:`LatentTargetStore`; None if it holds none."""
+    from mmengine.runner.checkpoint import _load_checkpoint
+
+    from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
+
+    content = _load_checkpoint(str(checkpoint), map_location="cpu")
+    if CHECKPOINT_KEY not in content:
+        return None
+    return LatentTargetStore.from_state_dict(content[CHECKPOINT_KEY])
+
+
+def training_set(config: Config, pipeline, **changes):
+    """Return the train data set under another pipeline.
+
+    Args:
+        config: Stays as it is.
+        pipeline: Instead of the training's, which augments:
+            ``config.val_dataloader.dataset.pipeline`` for most tools.
+        changes: Other settings of the data set.
+    """
+    dataset = deepcopy(config.train_dataloader.dataset)
+    dataset.update(pipeline=deepcopy(pipeline), **changes)
+    return DATASETS.build(dataset)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Return the config of a training or a test.
+
+    ``semamb_mm::`` works in ``_base_``, as ``mmpose::`` does in stock MMEngine.
+
+    Raises:
+        SystemExit: If the config file does not exist, or pictures are wanted of a
+            config that draws none.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = _read_config(args)
+    cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
     if args.show or args.show_dir is not None:
-        hook = cfg.get("default_hooks", {}).get("visualization")
-        if hook is None:
-            raise SystemExit(
-                "--show and --show-dir need a visualization hook in the config's "
-                "default_hooks, such as dict(type='PoseVisualizationHook')"
-            )
-        hook.update(
-            enable=True,
-            show=args.show,
-            interval=args.interval,
-            wait_time=args.wait_time,
-            out_dir=args.show_dir,
-        )
+        _show_pictures(cfg, args)
     return cfg
 
 
+def _show_pictures(cfg: Config, args: argparse.Namespace) -> None:
+    hook = cfg.get("default_hooks", {}).get("visualization")
+    if hook is None:
+        raise SystemExit(
+            "--show and --show-dir need a visualization hook in the config's "
+            "default_hooks, such as dict(type='PoseVisualizationHook')"
+        )
+    hook.update(
+        enable=True,
+        show=args.show,
+        interval=args.interval,
+        wait_time=args.wait_time,
+        out_dir=args.show_dir,
+    )
+
+
 def build_runner(cfg: Config):
-    """The config's own runner type, or MMEngine's Runner."""
+    """Build the config's own runner type, or MMEngine's Runner."""
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 

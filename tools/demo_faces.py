@@ -15,7 +15,6 @@ Pictures of a folder that cannot be read or show no face, and frames without a f
 are skipped and counted. A webcam is stopped by Ctrl-C, or by q in --show's window.
 """
 
-import argparse
 import csv
 import json
 import sys
@@ -23,12 +22,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.config import DictAction
-from mmpose.apis import inference_topdown, init_model
+from mmpose.apis import inference_topdown
 from tqdm import tqdm
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
 import semamb_mm.pose  # noqa: F401
+from semamb_mm.cli import model_parser, open_config, open_pose_model
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pictures.landmarks import draw_landmarks
 
@@ -37,12 +35,8 @@ LOST = 0.5  # of the confidence at the start, below which a face is looked for a
 COLUMNS = ("source", "face", "landmark", "x", "y", "confidence", "corrected")
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config")
-    parser.add_argument("checkpoint")
+def parse_args(argv=None):
+    parser = model_parser(__doc__)
     parser.add_argument("input", help="image, folder, video, or a webcam's number")
     parser.add_argument("--out-dir", default="work_dirs/demo_faces")
     faces = parser.add_mutually_exclusive_group()
@@ -50,9 +44,7 @@ def parse_args():
     faces.add_argument("--face-detector", help="YuNet .onnx file")
     parser.add_argument("--max-frames", type=int, help="stop a video or webcam here")
     parser.add_argument("--show", action="store_true", help="in a window; q ends it")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def load_boxes(path):
@@ -284,15 +276,13 @@ def show_picture(picture):
     return cv2.waitKey(1) & 0xFF != ord("q")
 
 
-def main():
-    args = parse_args()
+def main(argv=None):
+    args = parse_args(argv)
     source = Path(args.input)
     if not args.input.isdigit() and not source.exists():
         raise SystemExit(f"{source} does not exist")
     finder = FaceFinder(args)
-    model = init_model(
-        args.config, args.checkpoint, device=args.device, cfg_options=args.cfg_options
-    )
+    model = open_pose_model(open_config(args), args.checkpoint, args.device)
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     paths, root = [], source

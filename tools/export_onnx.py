@@ -11,29 +11,21 @@ Flip testing is left out, whatever the config says. Needs onnx and onnxruntime:
 pip install 'semamb_mm[onnx]'.
 """
 
-import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-from mmpose.apis import init_model
-from mmpose.registry import DATASETS
+from mmengine.registry import DATASETS
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.cli import model_parser, open_config, open_pose_model
+from semamb_mm.formats.files import atomic_path
 from semamb_mm.pose.export import DeployedDetector
 
 NAMES = ("keypoints", "scores", "corrected")
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config")
-    parser.add_argument("checkpoint")
+def parse_args(argv=None):
+    parser = model_parser(__doc__, device=False)
     parser.add_argument("--out", help="default: the checkpoint's name with .onnx")
     parser.add_argument("--opset", type=int, default=17)
     parser.add_argument(
@@ -46,8 +38,7 @@ def parse_args():
         help="largest difference from PyTorch, pixels of the crop (%(default)g)",
     )
     parser.add_argument("--no-check", action="store_true")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def export(model, crops, path, opset):
@@ -100,24 +91,17 @@ def check(model, path, crops, samples, tolerance):
         )
 
 
-def main():
-    args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
-    init_default_scope(config.get("default_scope", "mmpose"))
-    model = init_model(config, args.checkpoint, device="cpu")
+def main(argv=None):
+    args = parse_args(argv)
+    config = open_config(args)
+    model = open_pose_model(config, args.checkpoint)
     out = Path(args.out or Path(args.checkpoint).with_suffix(".onnx"))
-    unfinished = out.with_name(f".unfinished-{os.getpid()}-{out.name}")
     width, height = model.head.decoder.input_size
-    try:
+    with atomic_path(out) as unfinished:
         export(model, torch.rand(2, 3, height, width) * 255, unfinished, args.opset)
         if not args.no_check:
             crops, samples = test_crops(config, args.num_images)
             check(model, unfinished, crops, samples, args.tolerance)
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
     print(f"wrote {out}")
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from mmengine.fileio import dump
 from mmengine.hooks import Hook
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
 from semamb_mm.cli import add_common_arguments, build_runner, load_config
 
 
-def parse_args():
+def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint file")
@@ -22,7 +21,7 @@ def parse_args():
         "--badcase", action="store_true", help="analyse the worst predictions (MMPose)"
     )
     add_common_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 class SaveMetrics(Hook):
@@ -45,8 +44,8 @@ class SaveMetrics(Hook):
         os.replace(temporary, self.path)
 
 
-def main():
-    args = parse_args()
+def main(argv=None):
+    args = parse_args(argv)
     cfg = load_config(args)
     is_url = "://" in args.checkpoint
     if not is_url and not Path(args.checkpoint).is_file():

@@ -3,11 +3,10 @@
 import argparse
 from pathlib import Path
 
-import semamb_mm  # noqa: F401  (lets torch.load resume MMEngine's checkpoints)
 from semamb_mm.cli import add_common_arguments, build_runner, load_config
 
 
-def parse_args():
+def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("--work-dir", help="folder for logs and checkpoints")
@@ -30,11 +29,11 @@ def parse_args():
         help="scale the learning rate with the batch size, by auto_scale_lr",
     )
     add_common_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
+def main(argv=None):
+    args = parse_args(argv)
     cfg = load_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

@@ -16,7 +16,6 @@ Works on any top-down MMPose config and checkpoint; latent targets are shown and
 if the checkpoint has them.
 """
 
-import argparse
 import base64
 import csv
 import html
@@ -28,31 +27,27 @@ import mmcv
 import numpy as np
 import torch
 from mmengine import fileio
-from mmengine.config import Config, DictAction
 from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import _load_checkpoint
 from mmengine.utils import track_iter_progress
-from mmpose.apis import init_model
-from mmpose.registry import DATASETS
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
 from semamb_mm.audit.scores import THRESHOLD, suspicion
+from semamb_mm.cli import (
+    model_parser,
+    open_config,
+    open_latent_targets,
+    open_pose_model,
+    training_set,
+)
 from semamb_mm.faces.landmarks import face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.pts import write_pts
 from semamb_mm.pictures.targets import draw_targets, plot_moves
 from semamb_mm.pose.latent_targets.keys import sample_key
 from semamb_mm.pose.latent_targets.samples import located_samples
-from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", help="config that the checkpoint was trained with")
-    parser.add_argument("checkpoint")
+def parse_args(argv=None):
+    parser = model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/audit")
     parser.add_argument(
         "--threshold",
@@ -68,23 +63,16 @@ def parse_args():
     )
     parser.add_argument("--num-faces", type=int, default=40, help="pictures")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
-    init_default_scope(config.get("default_scope", "mmpose"))
-    dataset_cfg = config.train_dataloader.dataset
-    dataset_cfg.pipeline = config.val_dataloader.dataset.pipeline
-    dataset = DATASETS.build(dataset_cfg)
+def main(argv=None):
+    args = parse_args(argv)
+    config = open_config(args)
+    dataset = training_set(config, config.val_dataloader.dataset.pipeline)
     out_dir = Path(args.out_dir)
     refuse_inside(out_dir, dataset)
-    model = init_model(config, args.checkpoint, device=args.device)
+    model = open_pose_model(config, args.checkpoint, args.device)
 
     samples = located_samples(dataset)
     infos = [BaseDataset.get_data_info(leaf, i) for leaf, i in samples]
@@ -97,9 +85,8 @@ def main():
     suspects = scores >= args.threshold
 
     targets = annotations.copy()
-    checkpoint = _load_checkpoint(args.checkpoint, map_location="cpu")
-    if CHECKPOINT_KEY in checkpoint:
-        store = LatentTargetStore.from_state_dict(checkpoint[CHECKPOINT_KEY])
+    store = open_latent_targets(args.checkpoint)
+    if store is not None:
         unknown = [key for key in keys if key not in store.index]
         if unknown:
             raise SystemExit(

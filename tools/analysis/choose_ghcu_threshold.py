@@ -10,23 +10,17 @@ tools/test.py and MMPose's inference use what the new checkpoint holds; its meta
 carries the curve.
 """
 
-import argparse
-import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmengine.utils import track_iter_progress
-from mmpose.apis import init_model
-from mmpose.registry import DATASETS
 from torch.utils.data import DataLoader
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.cli import model_parser, open_config, open_pose_model, training_set
 from semamb_mm.faces.landmarks import face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.refiners.threshold import Measured, choose_threshold
@@ -34,12 +28,8 @@ from semamb_mm.pose.refiners.threshold import Measured, choose_threshold
 DEGRADING = ("RandomFaceOcclusion", "RandomLowQuality")
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", help="config with a refiner that it was trained with")
-    parser.add_argument("checkpoint")
+def parse_args(argv=None):
+    parser = model_parser(__doc__)
     parser.add_argument(
         "--out", help="default: <checkpoint>_threshold.pth beside the checkpoint"
     )
@@ -51,16 +41,14 @@ def parse_args():
     )
     parser.add_argument("--seed", type=int, default=0, help="of the degradation")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def training_faces(config, degrade, seed):
     """The train data set under the test pipeline, degraded or not."""
-    cfg = copy.deepcopy(config.train_dataloader.dataset)
+    train = config.train_dataloader.dataset.pipeline
     degradation = [
-        dict(t, prob=1.0, seed=seed) for t in cfg.pipeline if t["type"] in DEGRADING
+        dict(t, prob=1.0, seed=seed) for t in train if t["type"] in DEGRADING
     ]
     if degrade and not degradation:
         raise SystemExit(
@@ -73,9 +61,8 @@ def training_faces(config, degrade, seed):
         steps = [
             dict(type="RandomChoice", transforms=[[t] for t in degradation])
         ] + steps
-    cfg.pipeline = [load, *steps, dict(pack, pack_transformed=True)]
-    cfg.test_mode = True
-    return DATASETS.build(cfg)
+    pipeline = [load, *steps, dict(pack, pack_transformed=True)]
+    return training_set(config, pipeline, test_mode=True)
 
 
 @dataclass
@@ -151,13 +138,10 @@ def print_curve(curve):
         )
 
 
-def main():
-    args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
-    init_default_scope(config.get("default_scope", "mmpose"))
-    model = init_model(config, args.checkpoint, device=args.device)
+def main(argv=None):
+    args = parse_args(argv)
+    config = open_config(args)
+    model = open_pose_model(config, args.checkpoint, args.device)
     refiner = getattr(model.head, "refiner", None)
     if refiner is None:
         raise SystemExit(f"{args.config}: model.head has no refiner")

@@ -11,7 +11,6 @@ Reads the latent targets from a checkpoint and writes, into --out-dir:
 - ``moves.png``: how far targets moved, landmark by landmark.
 """
 
-import argparse
 import csv
 import json
 import os
@@ -20,49 +19,37 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import _load_checkpoint
-from mmpose.apis import init_model
-from mmpose.registry import DATASETS
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.cli import (
+    model_parser,
+    open_config,
+    open_latent_targets,
+    open_pose_model,
+    training_set,
+)
 from semamb_mm.faces.landmarks import face_unit, landmark_groups
 from semamb_mm.pictures.targets import contact_sheet, draw_targets, plot_moves
 from semamb_mm.pose.latent_targets.keys import sample_key
-from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", help="config that the checkpoint was trained with")
-    parser.add_argument("checkpoint", help="checkpoint with latent targets")
+def parse_args(argv=None):
+    parser = model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/latent_targets")
     parser.add_argument("--num-faces", type=int, default=8, help="faces in faces.png")
-    parser.add_argument("--device", default="cpu", help="for the predictions drawn")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
-    init_default_scope(config.get("default_scope", "mmpose"))
-    checkpoint = _load_checkpoint(args.checkpoint, map_location="cpu")
-    if CHECKPOINT_KEY not in checkpoint:
+def main(argv=None):
+    args = parse_args(argv)
+    config = open_config(args)
+    store = open_latent_targets(args.checkpoint)
+    if store is None:
         raise SystemExit(
             f"{args.checkpoint} holds no latent targets: it was not trained with "
             "LatentTargetHook"
         )
-    store = LatentTargetStore.from_state_dict(checkpoint[CHECKPOINT_KEY])
-    dataset_cfg = config.train_dataloader.dataset
-    dataset_cfg.pipeline = config.val_dataloader.dataset.pipeline
-    dataset = DATASETS.build(dataset_cfg)
+    dataset = training_set(config, config.val_dataloader.dataset.pipeline)
     dataset.full_init()
     rows = [
         store.index[sample_key(BaseDataset.get_data_info(dataset, i), dataset)]
@@ -95,7 +82,7 @@ def main():
     farthest = np.argsort(-move)[:half]
     even = np.linspace(0, len(dataset) - 1, args.num_faces - half).astype(int)
     chosen = [*farthest.tolist(), *even.tolist()]
-    model = init_model(config, args.checkpoint, device=args.device)
+    model = open_pose_model(config, args.checkpoint, args.device)
     faces, titles = [], []
     for i in chosen:
         packed = dataset[i]

@@ -13,7 +13,6 @@ Where the data set knows which labels are wrong (``label_noise``), those are mar
 and the ROC AUC of low attention as a sign of a wrong label is printed.
 """
 
-import argparse
 import csv
 import os
 from pathlib import Path
@@ -22,13 +21,15 @@ import matplotlib
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-from mmpretrain.apis import get_model
-from mmpretrain.registry import DATASETS
+from mmengine.registry import DATASETS
 from sklearn.metrics import roc_auc_score
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.cli import (
+    model_parser,
+    open_config,
+    open_retrieval_model,
+    training_set,
+)
 from semamb_mm.pretrain.inference import embed_dataset, read_attention
 from semamb_mm.pretrain.metrics.self_retrieval_metric import rankings, retrieval_scores
 
@@ -38,31 +39,20 @@ from matplotlib import pyplot as plt  # noqa: E402
 RIGHT, WRONG, PLAIN = "#2ca02c", "#d62728", "#888888"
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", help="config that the checkpoint was trained with")
-    parser.add_argument("checkpoint")
+def parse_args(argv=None):
+    parser = model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/retrieval_gallery")
     parser.add_argument("--num-queries", type=int, default=10, help="rows of a picture")
     parser.add_argument("--neighbours", type=int, default=8, help="of each query")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main():
-    args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
-    init_default_scope(config.get("default_scope", "mmpretrain"))
-    model = get_model(config, args.checkpoint, device=args.device)
+def main(argv=None):
+    args = parse_args(argv)
+    config = open_config(args, scope="mmpretrain")
+    model = open_retrieval_model(config, args.checkpoint, args.device)
     test = DATASETS.build(config.test_dataloader.dataset)
-    train_config = config.train_dataloader.dataset
-    train_config.pipeline = config.test_dataloader.dataset.pipeline
-    train = DATASETS.build(train_config)
+    train = training_set(config, config.test_dataloader.dataset.pipeline)
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
 
