@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from importlib import metadata
 
@@ -68,6 +69,27 @@ def warn_of_untested_versions() -> None:
                 f"{version} is installed and may behave differently",
                 stacklevel=3,
             )
+
+
+def require_framework(here: str, name: str, package: str, other: str) -> None:
+    """Import an OpenMMLab framework that a part of this package registers into.
+
+    Args:
+        here: That part.
+        name: What the framework is called.
+        package: What is imported.
+        other: The part that does without it.
+
+    Raises:
+        ImportError: If it cannot be imported; tells why and what to do.
+    """
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f"{here} needs {name} 1.x, which could not be imported "
+            f"({error}). Install {package}, or use {other} alone."
+        ) from error
 
 
 def _release(version: str) -> tuple[int, ...]:

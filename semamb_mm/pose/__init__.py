@@ -3,23 +3,21 @@
 ``custom_imports = dict(imports=['semamb_mm.pose'])`` in a config does so.
 """
 
-try:
-    import mmpose  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "semamb_mm.pose needs MMPose 1.x, which could not be imported "
-        f"({error}). Install mmpose, or use semamb_mm.pretrain alone."
-    ) from error
+# What is registered is imported after the check, and for nothing else.
+# ruff: noqa: E402, F401, F403
 
-import semamb_mm.fileio  # noqa: F401
+import semamb_mm.fileio
+from semamb_mm.compat import require_framework
 
-from .backbones import *  # noqa: F401,F403
-from .datasets import *  # noqa: F401,F403
-from .estimators import *  # noqa: F401,F403
-from .heads import *  # noqa: F401,F403
-from .hooks import *  # noqa: F401,F403
-from .losses import *  # noqa: F401,F403
-from .metrics import *  # noqa: F401,F403
-from .refiners import *  # noqa: F401,F403
-from .samplers import *  # noqa: F401,F403
-from .transforms import *  # noqa: F401,F403
+require_framework("semamb_mm.pose", "MMPose", "mmpose", "semamb_mm.pretrain")
+
+from .backbones import *
+from .datasets import *
+from .estimators import *
+from .heads import *
+from .hooks import *
+from .losses import *
+from .metrics import *
+from .refiners import *
+from .samplers import *
+from .transforms import *

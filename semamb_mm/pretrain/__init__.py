@@ -3,19 +3,17 @@
 ``custom_imports = dict(imports=['semamb_mm.pretrain'])`` in a config does so.
 """
 
-try:
-    import mmpretrain  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "semamb_mm.pretrain needs MMPretrain 1.x, which could not be imported "
-        f"({error}). Install mmpretrain, or use semamb_mm.pose alone."
-    ) from error
+# What is registered is imported after the check, and for nothing else.
+# ruff: noqa: E402, F401, F403
 
-import semamb_mm.fileio  # noqa: F401
+import semamb_mm.fileio
+from semamb_mm.compat import require_framework
 
-from .datasets import *  # noqa: F401,F403
-from .heads import *  # noqa: F401,F403
-from .losses import *  # noqa: F401,F403
-from .metrics import *  # noqa: F401,F403
-from .retrievers import *  # noqa: F401,F403
-from .samplers import *  # noqa: F401,F403
+require_framework("semamb_mm.pretrain", "MMPretrain", "mmpretrain", "semamb_mm.pose")
+
+from .datasets import *
+from .heads import *
+from .losses import *
+from .metrics import *
+from .retrievers import *
+from .samplers import *

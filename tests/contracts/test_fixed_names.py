@@ -59,6 +59,7 @@ def test_config_files():
 
 def checkpoint_keys():
     """State of each module that is trained, and of the store."""
+    from mmengine.registry import init_default_scope
     from mmpose.registry import MODELS
     from mmpretrain.registry import MODELS as RETRIEVERS
 
@@ -82,18 +83,19 @@ def checkpoint_keys():
     )
     osm_caa = dict(
         type="OSMCAAHead",
-        _scope_="mmpretrain",
         num_classes=3,
         in_channels=4,
         embedding_channels=2,
         loss=dict(type="OSMCAALoss"),
     )
+    init_default_scope("mmpose")
     modules = dict(
         head_with_refiner=MODELS.build(refined),
         head_with_convolutions=MODELS.build(convolved),
         backbone=MODELS.build(slim),
-        osm_caa_head=RETRIEVERS.build(osm_caa),
     )
+    init_default_scope("mmpretrain")
+    modules["osm_caa_head"] = RETRIEVERS.build(osm_caa)
     keys = {
         name: {key: list(value.shape) for key, value in module.state_dict().items()}
         for name, module in modules.items()
