@@ -1,1 +1,1 @@
-"""The project's own experiments: ``python -m studies.NAME --help``. Not shipped."""
+"""The project's own experiments, not shipped: ``python -m studies`` lists them."""

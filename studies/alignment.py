@@ -31,16 +31,10 @@ Writes ``results.csv`` (last epoch of every run), ``curves.csv`` (every validati
 repeated and stopped ones go on: give the command again.
 """
 
-import argparse
-import csv
-import json
 import os
 import statistics
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,138 +42,198 @@ import torch
 from mmengine.config import Config
 
 from semamb_mm.faces.landmarks import face_unit, landmark_groups
-from semamb_mm.formats.files import atomic_write
-from semamb_mm.formats.pts import read_pts, write_pts
+from semamb_mm.formats.files import atomic_folder, atomic_write
+from semamb_mm.formats.pts import read_pts
 from semamb_mm.pose.datasets import PtsFaceDataset
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY
 from semamb_mm.pose.metrics.face_nme import REGIONS_68
 from semamb_mm.synthetic.annotators import displace, get_noise
 from semamb_mm.synthetic.faces import true_keypoints
 
+from .engine import (
+    NOTHING_FINISHED,
+    ROOT,
+    Change,
+    Run,
+    copy_face,
+    curve,
+    hook,
+    keep_checkpoints,
+    markdown,
+    measured,
+    merged,
+    panels,
+    rounded,
+    scheduled,
+    spread,
+    study_parser,
+    train_all,
+    transform,
+    validations,
+    write_csv,
+    write_list,
+)
+
 NEVER = 10**9
-ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs/semantic_alignment"
 REGIONS = ("weak", "contour", "brows", "strong", "all")
-
-# Of the narrow Gaussians, cells: 3.2 % of the eye distance.
-NARROW = (
-    "model.head.decoder.sigma=0.75",
-    "model.head.decoder.blur_kernel_size=5",
-    "train_dataloader.dataset.pipeline.7.encoder.sigma=0.75",
+NME = "NME/inter_ocular"
+# Heading, figure.
+COLUMNS = (
+    ("NME", NME),
+    ("against plain", None),
+    *((region, f"{NME}/{region}") for region in REGIONS_68),
+    ("inter-pupil NME", "NME/inter_pupil"),
+    ("weak targets, RMS", "targets RMS/weak"),
+    ("strong targets, RMS", "targets RMS/strong"),
 )
-# Case: annotators' noise, faces, epochs, more options.
+
+
+def narrow(config: Config) -> None:
+    """Make the Gaussians narrower than the noise: 3.2 % of the eye distance."""
+    config.model.head.decoder.update(sigma=0.75, blur_kernel_size=5)
+    transform(config, "GenerateTarget").encoder.update(sigma=0.75)
+
+
+def squared_error(config: Config) -> None:
+    """Take the stock loss of MMPose's heatmap heads."""
+    config.model.head.loss.update(type="KeypointMSELoss", use_target_weight=True)
+
+
+def unchanged(config: Config) -> None:
+    """Change nothing."""
+
+
+def searching(**options) -> Change:
+    """Change options of the search."""
+    return lambda config: config.model.head.search.update(options)
+
+
+def latent_targets(**options) -> Change:
+    """Change options of the LatentTargetHook."""
+    return lambda config: hook(config).update(options)
+
+
+def consensus(**options) -> Change:
+    """Change options of the consensus."""
+    return lambda config: hook(config).consensus.update(options)
+
+
+def training_faces(**options) -> Change:
+    """Change options of the training data set."""
+    return lambda config: config.train_dataloader.dataset.update(options)
+
+
+def validated(interval: int) -> Change:
+    """Validate every so many epochs."""
+    return lambda config: config.train_cfg.update(val_interval=interval)
+
+
+@dataclass(frozen=True)
+class NoiseCase:
+    """Procedural faces: annotators' noise, number of faces, budget, another change."""
+
+    noise: str
+    faces: int = 1000
+    epochs: int = 20
+    change: Change = unchanged
+
+
+@dataclass(frozen=True)
+class RealCase:
+    """Real faces: what is displaced on top of what annotators did, faces, budget."""
+
+    noise: Mapping[str, float] | None = None
+    faces: int | None = None
+    epochs: int = 20
+
+
+@dataclass(frozen=True)
+class Method:
+    """What runs beside plain training.
+
+    Attributes:
+        config: Its config file.
+        changes: To it.
+        start: First epoch that differs, if not the case's.
+        searches: Whether the config has a LatentTargetHook.
+    """
+
+    config: Path
+    changes: tuple[Change, ...] = ()
+    start: int | None = None
+    searches: bool = True
+
+
 NOISE_CASES = {
-    "none": ("none", 1000, 20, ()),
-    "realistic": ("realistic", 1000, 20, ()),
-    "heavy": ("heavy", 1000, 20, ()),
-    "none, 250 faces": ("none", 250, 80, ()),
-    "heavy, 250 faces": ("heavy", 250, 80, ()),
-    "gross errors": ("gross", 1000, 20, ()),
-    "none, narrow Gaussians": ("none", 1000, 20, NARROW),
-    "heavy, narrow Gaussians": ("heavy", 1000, 20, NARROW),
+    "none": NoiseCase("none"),
+    "realistic": NoiseCase("realistic"),
+    "heavy": NoiseCase("heavy"),
+    "none, 250 faces": NoiseCase("none", 250, 80),
+    "heavy, 250 faces": NoiseCase("heavy", 250, 80),
+    "gross errors": NoiseCase("gross"),
+    "none, narrow Gaussians": NoiseCase("none", change=narrow),
+    "heavy, narrow Gaussians": NoiseCase("heavy", change=narrow),
 }
-# Case: what is displaced on top of what annotators did, faces (None: all), epochs.
 REAL_CASES = {
-    "as annotated": (None, None, 20),
-    "displaced": (dict(contour_along=0.078, brow_along=0.032, shared=0.3), None, 20),
-    "as annotated, 250 faces": (None, 250, 80),
-    "displaced, 250 faces": (
-        dict(contour_along=0.156, brow_along=0.064, shared=0.3),
-        250,
-        80,
+    "as annotated": RealCase(),
+    "displaced": RealCase(dict(contour_along=0.078, brow_along=0.032, shared=0.3)),
+    "as annotated, 250 faces": RealCase(None, 250, 80),
+    "displaced, 250 faces": RealCase(
+        dict(contour_along=0.156, brow_along=0.064, shared=0.3), 250, 80
     ),
 }
-NO_NOISE = "train_dataloader.dataset.noise=none"
-HOOK, SEARCH = "custom_hooks.1.", "model.head.search."
-ABLATIONS = {
-    "aligned": (),
-    "no consensus": (HOOK + "consensus=None", SEARCH + "sigma_likelihood=2.0"),
-    "no consensus, sigma_likelihood=1": (
-        HOOK + "consensus=None",
-        SEARCH + "sigma_likelihood=1.0",
-    ),
-    "no consensus, previous": (HOOK + "consensus=None", HOOK + "anchor=previous"),
-    "no sliding curve": (HOOK + "consensus.sliding=[]",),
-    "slide_share=0.5": (HOOK + "consensus.slide_share=0.5",),
-    "noise_share=0.5": (HOOK + "consensus.noise_share=0.5",),
-    "strong landmarks frozen": (HOOK + f"freeze={list(range(31, 68))}",),
-    "all but the contour frozen": (HOOK + f"freeze={list(range(17, 68))}",),
-    "start=4": (HOOK + "start=4",),
-    "start=12": (HOOK + "start=12",),
-    "search every 3rd epoch": (HOOK + "interval=3",),
-    "momentum=1": (HOOK + "momentum=1.0",),
-    "sigma_likelihood=2": (SEARCH + "sigma_likelihood=2.0",),
-    "sigma_likelihood=1": (SEARCH + "sigma_likelihood=1.0",),
-    "sigma_prior=2": (SEARCH + "sigma_prior=2.0",),
-    "search_radius=4": (SEARCH + "search_radius=4",),
-    "patch_radius=2": (SEARCH + "patch_radius=2",),
-    "patch_radius=3": (SEARCH + "patch_radius=3",),
-    "minimum, whole cells": (SEARCH + "subcell=none",),
-    "minimum, parabola": (SEARCH + "subcell=parabola",),
-}
-# Without the hook: from ``start`` on the data set's own annotations.
+# Without the hook: the data set's own annotations.
 PLAIN_CONFIGS = {
     data: CONFIGS / f"slim-hourglass_plain_{data}-96x96.py"
     for data in ("synthetic", "300w-subset")
 }
-MSE = ("model.head.loss.type=KeypointMSELoss", "model.head.loss.use_target_weight=True")
+SYNTHETIC = CONFIGS / "slim-hourglass_sa_synthetic-96x96.py"
+NO_CONSENSUS = latent_targets(consensus=None)
+ABLATIONS = {
+    "aligned": (),
+    "no consensus": (NO_CONSENSUS, searching(sigma_likelihood=2.0)),
+    "no consensus, sigma_likelihood=1": (NO_CONSENSUS, searching(sigma_likelihood=1.0)),
+    "no consensus, previous": (NO_CONSENSUS, latent_targets(anchor="previous")),
+    "no sliding curve": (consensus(sliding=[]),),
+    "slide_share=0.5": (consensus(slide_share=0.5),),
+    "noise_share=0.5": (consensus(noise_share=0.5),),
+    "strong landmarks frozen": (latent_targets(freeze=list(range(31, 68))),),
+    "all but the contour frozen": (latent_targets(freeze=list(range(17, 68))),),
+    "start=4": (),
+    "start=12": (),
+    "search every 3rd epoch": (latent_targets(interval=3),),
+    "momentum=1": (latent_targets(momentum=1.0),),
+    "sigma_likelihood=2": (searching(sigma_likelihood=2.0),),
+    "sigma_likelihood=1": (searching(sigma_likelihood=1.0),),
+    "sigma_prior=2": (searching(sigma_prior=2.0),),
+    "search_radius=4": (searching(search_radius=4),),
+    "patch_radius=2": (searching(patch_radius=2),),
+    "patch_radius=3": (searching(patch_radius=3),),
+    "minimum, whole cells": (searching(subcell="none"),),
+    "minimum, parabola": (searching(subcell="parabola"),),
+}
+OTHER_STARTS = {"start=4": 4, "start=12": 12}
 
 
-@dataclass
-class Run:
-    """One training.
+class Comparison(Run):
+    """A run of one method in one case of a part."""
 
-    Attributes:
-        part, case, method, seed: what it belongs to.
-        config: its config file.
-        options: ``--cfg-options``.
-        epochs: its budget.
-        shared: the run whose first ``start`` epochs it shares.
-        start: first epoch that searches.
-        data: data root, for .pts folders.
-    """
-
-    part: str
-    case: str
-    method: str
-    seed: int
-    config: Path
-    options: tuple
-    epochs: int
-    start: int = NEVER
-    shared: "Run | None" = None
-    data: Path | None = None
-    folder: Path = field(init=False)
-
-    def place(self, work_dir):
-        names = (self.part, self.case, self.method, f"seed{self.seed}")
-        clean = [
-            "".join(c if c.isalnum() or c in "=.-" else "_" for c in n) for n in names
-        ]
-        self.folder = Path(work_dir).joinpath(*clean)
-
-    @property
-    def checkpoint(self):
-        return self.folder / f"epoch_{self.epochs}.pth"
+    part = property(lambda self: self.names[0])
+    case = property(lambda self: self.names[1])
+    method = property(lambda self: self.names[2])
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Read the command line."""
+    parser = study_parser(__doc__, "work_dirs/alignment_study", cases=())
     parser.add_argument(
         "parts",
         nargs="+",
         metavar="PART",
         help="noise, real, ablations, compare CONFIG",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--cases", nargs="+", help="only these cases of a part")
     parser.add_argument("--methods", nargs="+", help="only these beside plain")
-    parser.add_argument("--work-dir", default="work_dirs/alignment_study")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--report", action="store_true", help="train nothing")
-    parser.add_argument("--cfg-options", nargs="+", default=[], help="for all runs")
     args = parser.parse_args()
     args.config = None
     if "compare" in args.parts:
@@ -193,124 +247,157 @@ def parse_args():
     return args
 
 
-def find_hook(config):
-    """Position and start of a config's LatentTargetHook."""
-    for i, hook in enumerate(Config.fromfile(config).get("custom_hooks", [])):
-        if hook["type"] == "LatentTargetHook":
-            return i, hook["start"]
-    raise SystemExit(f"{config} has no LatentTargetHook: nothing to compare")
+def own_start(config: Path) -> int:
+    """Return the epoch where a config's search starts.
+
+    Raises:
+        SystemExit: If it has no LatentTargetHook.
+    """
+    try:
+        return hook(Config.fromfile(config)).start
+    except ValueError as error:
+        raise SystemExit(
+            f"{config} has no LatentTargetHook: nothing to compare"
+        ) from error
 
 
-def scaled(epochs, start):
-    """Options for another budget, and the start at the same share of it."""
-    start = start * epochs // 20
-    schedule = (f"train_cfg.max_epochs={epochs}", f"param_scheduler.1.end={epochs}")
-    return schedule, start
+@dataclass(frozen=True)
+class Case:
+    """What plain training and the methods beside it have in common."""
 
+    part: str
+    name: str
+    config: Path
+    start: int
+    changes: tuple[Change, ...] = ()
+    data_root: Path | None = None
 
-def pair(part, case, seed, config, methods, common, epochs, start, data=None):
-    """Plain training and aligned runs that branch off it at their start."""
-    position, _ = find_hook(config)
-    never = (f"custom_hooks.{position}.start={NEVER}",)
-    plain = Run(part, case, "plain", seed, config, common + never, epochs, data=data)
-    runs = [plain]
-    for method, (other, options) in methods.items():
-        first = start
-        for option in options:
-            if option.startswith(HOOK + "start="):
-                first = int(option.split("=")[1])
-        search = (f"custom_hooks.{position}.start={first}",)
-        begin = () if other in PLAIN_CONFIGS.values() else search
-        runs.append(
-            Run(
-                part, case, method, seed, other, common + begin + options,
-                epochs, first, plain, data,
+    def runs(
+        self, seed: int, methods: Mapping[str, Method], args, plain: str = "plain"
+    ) -> Iterator[Comparison]:
+        """Yield plain training and runs that branch off it at their start."""
+        common = dict(seed=seed, work_dir=Path(args.work_dir), data_root=self.data_root)
+        last = merged(args.cfg_options)
+        never = latent_targets(start=NEVER)
+        first = Comparison(
+            (self.part, self.name, plain),
+            config=self.config,
+            changes=(keep_checkpoints(-1), *self.changes, never, last),
+            **common,
+        )
+        yield first
+        for name, method in methods.items():
+            start = self.start if method.start is None else method.start
+            search = (latent_targets(start=start),) if method.searches else ()
+            yield Comparison(
+                (self.part, self.name, name),
+                config=method.config,
+                changes=(
+                    keep_checkpoints(1),
+                    *self.changes,
+                    *search,
+                    *method.changes,
+                    last,
+                ),
+                after=first,
+                start=start,
+                **common,
             )
-        )  # fmt: skip
-    return runs
 
 
-def methods_for(data, truth=None):
-    """Methods beside plain training; with the option that gives the truth, if any."""
+def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
+    """Return the methods beside plain training.
+
+    Args:
+        data: As in the configs' names.
+        truth: What trains on the truth, if it is known.
+    """
     methods = {
-        "aligned": (CONFIGS / f"slim-hourglass_sa_{data}-96x96.py", ()),
-        "paper": (CONFIGS / f"slim-hourglass_sa-paper_{data}-96x96.py", ()),
+        "aligned": Method(CONFIGS / f"slim-hourglass_sa_{data}-96x96.py"),
+        "paper": Method(CONFIGS / f"slim-hourglass_sa-paper_{data}-96x96.py"),
     }
     if truth:
-        methods["perfect targets"] = (PLAIN_CONFIGS[data], (truth,))
+        methods["perfect targets"] = Method(
+            PLAIN_CONFIGS[data], (truth,), searches=False
+        )
     return methods
 
 
-def plan_noise(args):
-    config = CONFIGS / "slim-hourglass_sa_synthetic-96x96.py"
+def budget(config: Path, epochs: int) -> tuple[int, tuple[Change, ...]]:
+    """Return the start of the search at its share of 20 epochs, and the schedule."""
+    start = own_start(config) * epochs // 20
+    return start, (scheduled(epochs), validated(epochs // 10))
+
+
+def plan_noise(args) -> Iterator[Comparison]:
+    """Yield the runs on procedural faces."""
     for seed in args.seeds:
-        for case, (noise, faces, epochs, options) in NOISE_CASES.items():
-            schedule, start = scaled(epochs, find_hook(config)[1])
-            common = (
-                *schedule,
-                f"train_dataloader.dataset.noise={noise}",
-                f"train_dataloader.dataset.num_samples={faces}",
-                f"train_cfg.val_interval={epochs // 10}",
-                *options,
+        for name, case in NOISE_CASES.items():
+            start, schedule = budget(SYNTHETIC, case.epochs)
+            faces = training_faces(noise=case.noise, num_samples=case.faces)
+            changes = (*schedule, faces, case.change)
+            truth = None if case.noise == "none" else training_faces(noise="none")
+            methods = methods_for("synthetic", truth)
+            yield from Case("noise", name, SYNTHETIC, start, changes).runs(
+                seed, methods, args
             )
-            methods = methods_for("synthetic", None if noise == "none" else NO_NOISE)
-            yield from pair("noise", case, seed, config, methods, common, epochs, start)
 
 
-def data_for(case, seed, source, args):
-    """Folder that a case of the real faces trains on."""
-    if not any(REAL_CASES[case][:2]):
+def data_for(case: str, seed: int, source: Path, args) -> Path:
+    """Return the folder that a case of the real faces trains on."""
+    if REAL_CASES[case].noise is None and REAL_CASES[case].faces is None:
         return source
     name = case.replace(", ", "_").replace(" ", "_")
-    return Path(args.work_dir) / "real" / f"{name}_seed{seed}"
+    return (Path(args.work_dir) / "real" / f"{name}_seed{seed}").resolve()
 
 
-def undisplaced(case):
-    """The same case of the real faces, its annotations as they are."""
+def undisplaced(case: str) -> str:
+    """Return the same case of the real faces, its annotations as they are."""
     return case.replace("displaced", "as annotated")
 
 
-def plan_real(args):
+def plan_real(args) -> Iterator[Comparison]:
+    """Yield the runs on real faces."""
     source = Path(os.environ.get("DATA_ROOT", ""))
     if not (source / "train.txt").is_file():
         raise SystemExit("real needs DATA_ROOT: a folder with train.txt and val.txt")
     config = CONFIGS / "slim-hourglass_sa_300w-subset-96x96.py"
     for seed in args.seeds:
-        for case, (noise, _, epochs) in REAL_CASES.items():
-            data, truth = data_for(case, seed, source, args), None
-            if noise:
-                folder = data_for(undisplaced(case), seed, source, args)
-                truth = f"train_dataloader.dataset.data_root={folder}"
-            schedule, start = scaled(epochs, find_hook(config)[1])
-            common = (*schedule, f"train_cfg.val_interval={epochs // 10}")
-            methods = methods_for("300w-subset", truth)
-            yield from pair(
-                "real", case, seed, config, methods, common, epochs, start, data
+        for name, case in REAL_CASES.items():
+            truth = None
+            if case.noise:
+                folder = data_for(undisplaced(name), seed, source, args)
+                truth = training_faces(data_root=str(folder))
+            start, schedule = budget(config, case.epochs)
+            data = data_for(name, seed, source, args)
+            yield from Case("real", name, config, start, schedule, data).runs(
+                seed, methods_for("300w-subset", truth), args
             )
 
 
-def plan_ablations(args):
-    config = CONFIGS / "slim-hourglass_sa_synthetic-96x96.py"
-    start = find_hook(config)[1]
+def plan_ablations(args) -> Iterator[Comparison]:
+    """Yield the runs that differ from alignment in one option."""
+    case = Case("ablations", "realistic", SYNTHETIC, own_start(SYNTHETIC))
+    methods = {
+        name: Method(SYNTHETIC, changes, OTHER_STARTS.get(name))
+        for name, changes in ABLATIONS.items()
+    }
+    plain, truth = PLAIN_CONFIGS["synthetic"], training_faces(noise="none")
+    methods["perfect targets"] = Method(plain, (truth,), searches=False)
+    methods["plain, again"] = Method(plain, searches=False)
+    other_loss = Case(case.part, case.name, SYNTHETIC, case.start, (squared_error,))
     for seed in args.seeds:
-        methods = {name: (config, tuple(o)) for name, o in ABLATIONS.items()}
-        methods["perfect targets"] = (PLAIN_CONFIGS["synthetic"], (NO_NOISE,))
-        methods["plain, again"] = (PLAIN_CONFIGS["synthetic"], ())
-        yield from pair("ablations", "realistic", seed, config, methods, (), 20, start)
-        methods = {"aligned, MSE loss": (config, ())}
-        runs = pair("ablations", "realistic", seed, config, methods, MSE, 20, start)
-        runs[0].method = "plain, MSE loss"
-        yield from runs
+        yield from case.runs(seed, methods, args)
+        yield from other_loss.runs(
+            seed, {"aligned, MSE loss": Method(SYNTHETIC)}, args, "plain, MSE loss"
+        )
 
 
-def plan_compare(args):
-    position, start = find_hook(args.config)
-    epochs = Config.fromfile(args.config).train_cfg.max_epochs
+def plan_compare(args) -> Iterator[Comparison]:
+    """Yield the runs of the user's own config."""
+    case = Case("compare", args.config.stem, args.config, own_start(args.config))
     for seed in args.seeds:
-        yield from pair(
-            "compare", args.config.stem, seed, args.config,
-            {"aligned": (args.config, ())}, (), epochs, start,
-        )  # fmt: skip
+        yield from case.runs(seed, {"aligned": Method(args.config)}, args)
 
 
 PLANS = dict(
@@ -318,254 +405,190 @@ PLANS = dict(
 )
 
 
-def changed_copy(source, target, seed, noise, count):
-    """A copy of a .pts folder, images linked, with a random part of the training
-    faces, their annotations displaced."""
+def changed_copy(
+    source: Path,
+    target: Path,
+    seed: int,
+    noise: Mapping[str, float] | None,
+    count: int | None,
+) -> None:
+    """Copy a .pts folder, images linked, annotations of training faces displaced.
+
+    Args:
+        source: With train.txt and val.txt.
+        target: The copy; left alone if it exists.
+        seed: Of the noise and of the choice.
+        noise: What is displaced, if anything.
+        count: How many of the training faces, chosen at random; None: all.
+    """
     if target.exists():
         return
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     noise = get_noise(noise or {})
-    for split in ("train", "val"):
-        faces = PtsFaceDataset(data_root=str(source), ann_file=f"{split}.txt")
-        numbers, lines = range(len(faces)), []
-        if count and split == "train":
-            chosen = np.random.default_rng(seed).permutation(len(faces))[:count]
-            numbers = sorted(chosen.tolist())
-        for number in numbers:
-            info = faces.get_data_info(number)
-            image = Path(info["img_path"])
-            copy = unfinished / image.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.symlink_to(image.resolve())
-            keypoints = info["keypoints"][0]
-            if split == "train":
-                rng = np.random.default_rng([seed, number])
-                keypoints = displace(keypoints, rng, noise)
-            write_pts(copy.with_suffix(".pts"), keypoints)
-            lines.append(f"{image.relative_to(source)}\n")
-        (unfinished / f"{split}.txt").write_text("".join(lines))
-    os.replace(unfinished, target)
+    with atomic_folder(target) as unfinished:
+        for split in ("train", "val"):
+            faces = PtsFaceDataset(data_root=str(source), ann_file=f"{split}.txt")
+            numbers, names = range(len(faces)), []
+            if count and split == "train":
+                chosen = np.random.default_rng(seed).permutation(len(faces))[:count]
+                numbers = sorted(chosen.tolist())
+            for number in numbers:
+                info = faces.get_data_info(number)
+                keypoints = info["keypoints"][0]
+                if split == "train":
+                    rng = np.random.default_rng([seed, number])
+                    keypoints = displace(keypoints, rng, noise)
+                image = Path(info["img_path"])
+                names.append(copy_face(image, source, unfinished, keypoints))
+            write_list(unfinished / f"{split}.txt", names)
 
 
-def train(run, args):
-    """Train what is not trained yet; True if there was something to do."""
-    if run.checkpoint.exists():
-        return False
-    run.folder.mkdir(parents=True, exist_ok=True)
-    options = [
-        f"randomness.seed={run.seed}",
-        "default_hooks.checkpoint.interval=1",
-        "default_hooks.checkpoint.max_keep_ckpts=" + ("1" if run.shared else "-1"),
-        *run.options,
-        *args.cfg_options,
-    ]
-    command = [sys.executable, str(ROOT / "tools/train.py"), str(run.config)]
-    command += ["--work-dir", str(run.folder), "--resume"]
-    if run.shared and not (run.folder / "last_checkpoint").exists():
-        command.append(str(run.shared.folder / f"epoch_{run.start}.pth"))
-    env = dict(os.environ)
-    env.setdefault("OMP_NUM_THREADS", "1")
-    if run.data:
-        env["DATA_ROOT"] = str(run.data)
-    with open(run.folder / "train.log", "a") as log:
-        done = subprocess.run(
-            [*command, "--cfg-options", *options], stdout=log, stderr=log, env=env
-        )
-    if done.returncode:
-        raise SystemExit(f"{run.folder}: training failed, see {log.name}")
-    return True
+def copy_data(runs: Sequence[Comparison], args) -> None:
+    """Make the folders that runs on real faces train on."""
+    for case, seed in sorted({(r.case, r.seed) for r in runs if r.part == "real"}):
+        source = Path(os.environ["DATA_ROOT"])
+        for name in {case, undisplaced(case)}:
+            folder = data_for(name, seed, source, args)
+            if folder != source:
+                made = REAL_CASES[name]
+                changed_copy(source, folder, seed, made.noise, made.faces)
 
 
-def curve(run):
-    """Epoch to metrics, from the run's own logs."""
-    epochs = {}
-    for path in sorted(run.folder.glob("*/vis_data/*.json")):
-        if path.name == "scalars.json":
-            continue
-        for line in path.read_text().splitlines():
-            record = json.loads(line)
-            if any(key.startswith("NME/") for key in record):
-                epochs[record["step"]] = record
-    return {epoch: epochs[epoch] for epoch in sorted(epochs) if epoch <= run.epochs}
+def truth_of(run: Comparison, keys: Sequence[str]) -> np.ndarray | None:
+    """Return the true landmarks ``(N, 68, 2)`` of training faces, where known.
+
+    On real faces the annotations before they were displaced.
+    """
+    if run.part == "real":
+        if REAL_CASES[run.case].noise is None:
+            return None
+        source = Path(os.environ["DATA_ROOT"])
+        return np.stack([read_pts(source / f"{key}.pts", 68) for key in keys])
+    if keys[0].startswith("synthetic/"):
+        where = [key.split("/")[1:] for key in keys]
+        return np.stack([true_keypoints(int(s[4:]), int(i)) for s, i in where])
+    return None
 
 
-def target_errors(run):
-    """RMS errors of annotations and latent targets, percent of the eye distance.
+def target_errors(run: Comparison) -> dict[str, float]:
+    """Return RMS errors of annotations and latent targets, % of the eye distance.
 
-    Against the truth, or against the annotations before they were displaced; None
-    where neither is known or training held no targets.
+    Nothing where the truth is not known or training held no targets.
     """
     state = torch.load(run.checkpoint, map_location="cpu").get(CHECKPOINT_KEY)
-    if state is None:
-        return None
-    annotations = state["annotations"].double().numpy()
-    targets = state["targets"].double().numpy()
-    if run.data:
-        source = Path(os.environ["DATA_ROOT"])
-        if REAL_CASES[run.case][0] is None:
-            return None
-        truth = np.stack([read_pts(source / f"{key}.pts", 68) for key in state["keys"]])
-    elif state["keys"][0].startswith("synthetic/"):
-        where = [key.split("/")[1:] for key in state["keys"]]
-        truth = np.stack([true_keypoints(int(s[4:]), int(i)) for s, i in where])
-    else:
-        return None
+    truth = None if state is None else truth_of(run, state["keys"])
+    if truth is None:
+        return {}
     unit = face_unit(truth)[:, None]
+    groups = landmark_groups(truth.shape[1])
     errors = {}
-    for name, points in (("annotations", annotations), ("targets", targets)):
+    for name in ("annotations", "targets"):
+        points = state[name].double().numpy()
         error = 100 * np.linalg.norm(points - truth, axis=-1) / unit
-        groups = landmark_groups(error.shape[1])
         for region in REGIONS:
             value = np.sqrt((error[:, groups[region]] ** 2).mean())
             errors[f"{name} RMS/{region}"] = float(value)
     return errors
 
 
-def measure(run):
-    """All figures of a finished run, in percent; cached beside it."""
-    cache = run.folder / "figures.json"
-    if not cache.exists():
-        last = curve(run)[run.epochs]
-        figures = {k: 100 * v for k, v in last.items() if "/inter_" in k}
-        figures.update(target_errors(run) or {})
-        with atomic_write(cache) as file:
-            json.dump(figures, file, indent=2)
-    return json.loads(cache.read_text())
+def measure(run: Comparison) -> dict[str, float]:
+    """Return all figures of a finished run, percent."""
+    last = validations(run, "NME/")[run.epochs]
+    figures = {k: 100 * v for k, v in last.items() if "/inter_" in k}
+    return {**figures, **target_errors(run)}
 
 
 def main():
+    """Train what is missing and report."""
     args = parse_args()
     runs = [run for part in args.parts for run in PLANS[part](args)]
     runs = [
         run
         for run in runs
         if not args.cases or run.case in args.cases
-        if not args.methods or run.method in args.methods or run.shared is None
+        if not args.methods or run.method in args.methods or run.after is None
     ]
-    for run in runs:
-        run.place(args.work_dir)
     if not args.report:
-        train_all(runs, args)
-    report([run for run in runs if run.checkpoint.exists()], args)
+        copy_data(runs, args)
+        train_all(runs, args.jobs)
+    report([run for run in runs if run.finished], Path(args.work_dir))
 
 
-def train_all(runs, args):
-    for case, seed in sorted({(r.case, r.seed) for r in runs if r.part == "real"}):
-        source = Path(os.environ["DATA_ROOT"])
-        for name in {case, undisplaced(case)}:
-            noise, faces, _ = REAL_CASES[name]
-            folder = data_for(name, seed, source, args)
-            if folder != source:
-                changed_copy(source, folder, seed, noise, faces)
-    began, done = time.time(), []
+def report(runs: Sequence[Comparison], out: Path) -> None:
+    """Print the tables; write them, csv files and a picture of each part.
 
-    def work(group):
-        for run in group:
-            started = time.time()
-            trained = train(run, args)
-            done.append(run)
-            took = f"{(time.time() - started) / 60:.1f} min" if trained else "was there"
-            print(
-                f"[{len(done)}/{len(runs)}] {run.part}, {run.case}, {run.method}, seed "
-                f"{run.seed}: {took}; {(time.time() - began) / 60:.0f} min in all",
-                flush=True,
-            )
-
-    # A plain run and those that branch off it come one after the other.
-    groups = [
-        [plain, *(r for r in runs if r.shared is plain)]
-        for plain in runs
-        if plain.shared is None
-    ]
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(work, groups))
-
-
-def report(runs, args):
+    Raises:
+        SystemExit: If there are no runs.
+    """
     if not runs:
-        raise SystemExit("no run is finished yet: nothing to report")
-    out = Path(args.work_dir)
-    figures = {id(run): measure(run) for run in runs}
-    names = list(dict.fromkeys(n for f in figures.values() for n in f))
-    head = ["part", "case", "method", "seed", "epoch"]
-    with atomic_write(out / "results.csv", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(head + names)
-        for run in runs:
-            row = [figures[id(run)].get(n) for n in names]
-            row = ["" if v is None else f"{v:.4f}" for v in row]
-            writer.writerow(
-                [run.part, run.case, run.method, run.seed, run.epochs, *row]
-            )
-    with atomic_write(out / "curves.csv", newline="") as file:
-        writer = csv.writer(file)
-        keys = [n for n in names if "/inter_" in n]
-        writer.writerow(head + keys)
-        for run in runs:
-            for epoch, metrics in curve(run).items():
-                row = [f"{100 * metrics[k]:.4f}" for k in keys]
-                writer.writerow([run.part, run.case, run.method, run.seed, epoch, *row])
-    text = tables(runs, figures)
+        raise SystemExit(NOTHING_FINISHED)
+    figures = {run.key: measured(run, measure) for run in runs}
+    results, curves = [], []
+    for run in runs:
+        head = dict(part=run.part, case=run.case, method=run.method, seed=run.seed)
+        results.append({**head, "epoch": run.epochs, **rounded(figures[run.key])})
+        for epoch, metrics in validations(run, "NME/").items():
+            shown = {k: 100 * v for k, v in metrics.items() if "/inter_" in k}
+            curves.append({**head, "epoch": epoch, **rounded(shown)})
+    write_csv(out / "results.csv", results)
+    write_csv(out / "curves.csv", curves)
+    parts = dict.fromkeys(run.part for run in runs)
+    text = "\n".join(
+        f"**{part}**\n\n{table([r for r in runs if r.part == part], figures)}\n"
+        for part in parts
+    )
     with atomic_write(out / "table.md") as file:
         file.write(text)
     print(text)
-    for part in dict.fromkeys(run.part for run in runs):
-        plot([r for r in runs if r.part == part], figures, out / f"{part}.png")
+    for part in parts:
+        plot([r for r in runs if r.part == part], out / f"{part}.png")
 
 
-def tables(runs, figures):
-    """Markdown: percent, mean ± standard deviation; differences paired by seed."""
-    lines = []
-    for part in dict.fromkeys(run.part for run in runs):
-        mine = [r for r in runs if r.part == part]
-        columns = [
-            ("NME", "NME/inter_ocular"),
-            ("against plain", None),
-            *((r, f"NME/inter_ocular/{r}") for r in REGIONS_68),
-            ("inter-pupil NME", "NME/inter_pupil"),
-            ("weak targets, RMS", "targets RMS/weak"),
-            ("strong targets, RMS", "targets RMS/strong"),
-        ]
-        known = {n for r in mine for n in figures[id(r)]}
-        columns = [c for c in columns if c[1] is None or c[1] in known]
-        lines += [f"**{part}**", ""]
-        lines.append(
-            "| case | method | seeds | " + " | ".join(c[0] for c in columns) + " |"
-        )
-        lines.append("|---" * (3 + len(columns)) + "|")
-        for case in dict.fromkeys(r.case for r in mine):
-            here = [r for r in mine if r.case == case]
-            plain = {r.seed: figures[id(r)] for r in here if r.method == "plain"}
-            if any("annotations RMS/weak" in f for f in plain.values()):
-                cells = ["" if c[0][-3:] != "RMS" else spread(
-                    [f[c[1].replace("targets", "annotations")] for f in plain.values()]
-                ) for c in columns]  # fmt: skip
-                lines.append(
-                    f"| {case} | (annotations) | | " + " | ".join(cells) + " |"
-                )
-            for method in dict.fromkeys(r.method for r in here):
-                chosen = {r.seed: figures[id(r)] for r in here if r.method == method}
-                cells = []
-                for title, name in columns:
-                    if title == "against plain":
-                        cells.append(
-                            "" if method == "plain" else relative(chosen, plain)
-                        )
-                    elif method.startswith("plain") and "RMS" in name:
-                        cells.append("")
-                    else:
-                        values = [f[name] for f in chosen.values() if name in f]
-                        cells.append(spread(values))
-                seeds = ", ".join(map(str, chosen))
-                lines.append(
-                    f"| {case} | {method} | {seeds} | " + " | ".join(cells) + " |"
-                )
-        lines.append("")
-    return "\n".join(lines)
+Figures = Mapping[tuple, Mapping[str, float]]
 
 
-def relative(chosen, plain, name="NME/inter_ocular"):
-    """Mean relative difference, and each seed's."""
+def table(runs: Sequence[Comparison], figures: Figures) -> str:
+    """Return one part's Markdown: percent, mean ± standard deviation over seeds."""
+    known = {name for run in runs for name in figures[run.key]}
+    columns = [c for c in COLUMNS if c[1] is None or c[1] in known]
+    rows = []
+    for case in dict.fromkeys(r.case for r in runs):
+        here = [r for r in runs if r.case == case]
+        plain = {r.seed: figures[r.key] for r in here if r.method == "plain"}
+        if any("annotations RMS/weak" in f for f in plain.values()):
+            rows.append([case, "(annotations)", "", *annotation_cells(columns, plain)])
+        for method in dict.fromkeys(r.method for r in here):
+            chosen = {r.seed: figures[r.key] for r in here if r.method == method}
+            seeds = ", ".join(map(str, chosen))
+            cells = method_cells(columns, method, chosen, plain)
+            rows.append([case, method, seeds, *cells])
+    return markdown(["case", "method", "seeds", *(title for title, _ in columns)], rows)
+
+
+def annotation_cells(columns, plain: Figures) -> list[str]:
+    """Return the errors of the annotations themselves, where a column has them."""
+    return [
+        spread(f[name.replace("targets", "annotations")] for f in plain.values())
+        if name and "RMS" in name
+        else ""
+        for _, name in columns
+    ]
+
+
+def method_cells(columns, method: str, chosen: Figures, plain: Figures) -> list[str]:
+    """Return a method's row; differences to plain training are paired by seed."""
+    cells = []
+    for _, name in columns:
+        if name is None:
+            cells.append("" if method == "plain" else relative(chosen, plain))
+        elif method.startswith("plain") and "RMS" in name:
+            cells.append("")
+        else:
+            cells.append(spread(f[name] for f in chosen.values() if name in f))
+    return cells
+
+
+def relative(chosen: Figures, plain: Figures, name: str = NME) -> str:
+    """Return the mean relative difference, and each seed's."""
     changes = [
         100 * (f[name] / plain[seed][name] - 1)
         for seed, f in chosen.items()
@@ -577,47 +600,21 @@ def relative(chosen, plain, name="NME/inter_ocular"):
     return f"{statistics.mean(changes):+.1f} % ({each})"
 
 
-def spread(values):
-    if not values:
-        return ""
-    text = f"{statistics.mean(values):.2f}"
-    return f"{text} ± {statistics.stdev(values):.2f}" if len(values) > 1 else text
-
-
-def plot(runs, figures, path):
-    """Validation error by epoch, a panel a case; thin lines are single seeds."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+def plot(runs: Sequence[Comparison], path: Path) -> None:
+    """Draw the validation error by epoch, a panel a case."""
     cases = list(dict.fromkeys(r.case for r in runs))
-    figure, panels = pyplot.subplots(
-        1, len(cases), figsize=(4.5 * len(cases), 3.6), squeeze=False
-    )
-    for axes, case in zip(panels[0], cases):
-        here = [r for r in runs if r.case == case]
-        for number, method in enumerate(dict.fromkeys(r.method for r in here)):
-            colour = f"C{number % 10}"
-            series = [curve(r) for r in here if r.method == method]
-            series = [
-                {e: 100 * m["NME/inter_ocular"] for e, m in c.items()} for c in series
-            ]
-            for values in series:
-                axes.plot(
-                    values.keys(), values.values(), color=colour, lw=0.6, alpha=0.5
-                )
-            common = sorted(set.intersection(*(set(v) for v in series)))
-            mean = [statistics.mean(v[e] for v in series) for e in common]
-            axes.plot(common, mean, color=colour, lw=1.8, label=method)
-        axes.set(title=case, xlabel="epoch", yscale="log")
-        axes.legend(fontsize=7)
-    panels[0][0].set_ylabel("NME, % of the inter-ocular distance")
-    figure.tight_layout()
-    temporary = path.with_name(f".unfinished-{path.name}")
-    figure.savefig(temporary, dpi=110)
-    pyplot.close(figure)
-    os.replace(temporary, path)
+    with panels(path, len(cases)) as row:
+        for axes, case in zip(row, cases):
+            here = [r for r in runs if r.case == case]
+            for number, method in enumerate(dict.fromkeys(r.method for r in here)):
+                series = [
+                    {e: 100 * m[NME] for e, m in validations(r, "NME/").items()}
+                    for r in here
+                    if r.method == method
+                ]
+                curve(axes, series, method, number)
+            axes.set(title=case, xlabel="epoch", yscale="log")
+        row[0].set_ylabel("NME, % of the inter-ocular distance")
 
 
 if __name__ == "__main__":

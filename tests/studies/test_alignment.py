@@ -2,34 +2,30 @@
 
 import argparse
 import copy
-from functools import cache
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config, DictAction
+import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import HOOKS, MODELS
 
-import semamb_mm.pose  # noqa: F401
 from semamb_mm.pose.datasets import (
     PtsFaceDataset,
     SyntheticFaceDataset,
     write_pts_tree,
 )
+from semamb_mm.synthetic.faces import true_keypoints
 from studies import alignment
+from studies.engine import hook, transform
 from tests import ROOT
 
 SA = ROOT / "configs/semantic_alignment/slim-hourglass_sa_synthetic-96x96.py"
 
 
-@pytest.fixture(scope="module")
-def study():
-    return alignment
-
-
 def arguments(tmp_path, **changes):
-    given = dict(seeds=[0], work_dir=str(tmp_path), config=SA)
+    given = dict(seeds=[0], work_dir=str(tmp_path), config=SA, cfg_options={})
     return argparse.Namespace(**dict(given, **changes))
 
 
@@ -40,71 +36,54 @@ def write_faces(folder, count=4):
     (folder / "val.txt").write_text(names[-1] + "\n")
 
 
-@cache
-def from_file(path):
-    return Config.fromfile(path)
-
-
-def configured(run, parser):
-    """The config of a run, with its options."""
-    config = copy.deepcopy(from_file(run.config))
-    options = [f"randomness.seed={run.seed}", *run.options]
-    config.merge_from_dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
-    return config
-
-
 @pytest.mark.parametrize("part", ["noise", "real", "ablations", "compare"])
-def test_every_run_of_a_plan_can_be_built(study, part, tmp_path, monkeypatch):
+def test_every_run_of_a_plan_can_be_built(part, tmp_path, monkeypatch):
     write_faces(tmp_path / "data")
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     init_default_scope("mmpose")
-    runs = list(study.PLANS[part](arguments(tmp_path)))
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    folders = set()
+    runs = list(alignment.PLANS[part](arguments(tmp_path)))
     for run in runs:
-        run.place(tmp_path)
-        folders.add(run.folder)
-        config = configured(run, parser)
-        if run.config in study.PLAIN_CONFIGS.values():
+        config = run.resolved
+        assert config.randomness.seed == run.seed
+        if run.config in alignment.PLAIN_CONFIGS.values():
             assert all(h.type != "LatentTargetHook" for h in config.custom_hooks)
         else:
-            hook = HOOKS.build(config.custom_hooks[1])
-            assert hook.start == (study.NEVER if run.shared is None else run.start)
+            start = HOOKS.build(hook(config)).start
+            assert start == (alignment.NEVER if run.after is None else run.start)
         MODELS.build(config.model)
-        (target,) = (
-            step
-            for step in config.train_dataloader.dataset.pipeline
-            if step.type == "GenerateTarget"
-        )
+        target = transform(config, "GenerateTarget")
         assert target.encoder.sigma == config.model.head.decoder.sigma
         assert config.train_cfg.max_epochs == run.epochs
         assert config.param_scheduler[1].end == run.epochs
-        assert run.start < run.epochs or run.shared is None
-        if run.shared:
-            assert run.shared.seed == run.seed and run.shared.case == run.case
-            plain = configured(run.shared, parser)
-            if run.method == "perfect targets":
-                other = "data_root" if part == "real" else "noise"
-                given = config.train_dataloader.dataset[other]
-                if part == "real":
-                    assert "displaced" in str(run.data) and "displaced" not in given
-                else:
-                    assert given == "none"
-                plain.train_dataloader.dataset[other] = given
-            for part_of_it in ("train_dataloader", "optim_wrapper", "train_cfg"):
-                assert plain[part_of_it] == config[part_of_it]
-            assert plain.model.head.loss == config.model.head.loss
-    assert len(folders) == len(runs)
+        if run.after:
+            assert run.start < run.epochs
+            check_shares_its_beginning(run)
+    assert len({run.folder for run in runs}) == len(runs)
+    assert len({run.key for run in runs}) == len(runs)
 
 
-def test_a_displaced_copy_moves_contour_and_brows_of_training_faces_only(
-    study, tmp_path
-):
+def check_shares_its_beginning(run):
+    """Only what the method is about differs from the run that it branches off."""
+    assert run.after.seed == run.seed and run.after.case == run.case
+    config, plain = run.resolved, copy.deepcopy(run.after.resolved)
+    if run.method == "perfect targets":
+        other = "data_root" if run.part == "real" else "noise"
+        given = config.train_dataloader.dataset[other]
+        if run.part == "real":
+            assert "displaced" in str(run.data_root) and "displaced" not in given
+        else:
+            assert given == "none"
+        plain.train_dataloader.dataset[other] = given
+    for part_of_it in ("train_dataloader", "optim_wrapper", "train_cfg"):
+        assert plain[part_of_it] == config[part_of_it]
+    assert plain.model.head.loss == config.model.head.loss
+
+
+def test_a_displaced_copy_moves_contour_and_brows_of_training_faces_only(tmp_path):
     source, target = tmp_path / "source", tmp_path / "target"
     write_faces(source)
-    noise, *_ = study.REAL_CASES["displaced"]
-    study.changed_copy(source, target, 3, noise, None)
+    noise = alignment.REAL_CASES["displaced"].noise
+    alignment.changed_copy(source, target, 3, noise, None)
     for split in ("train", "val"):
         old, new = (
             PtsFaceDataset(data_root=str(root), ann_file=f"{split}.txt")
@@ -126,10 +105,10 @@ def test_a_displaced_copy_moves_contour_and_brows_of_training_faces_only(
             assert (moved[:, :27].max(0) > 0.05).all()
 
 
-def test_a_copy_of_some_faces_keeps_their_annotations(study, tmp_path):
+def test_a_copy_of_some_faces_keeps_their_annotations(tmp_path):
     source, target = tmp_path / "source", tmp_path / "target"
     write_faces(source, 6)
-    study.changed_copy(source, target, 0, None, 2)
+    alignment.changed_copy(source, target, 0, None, 2)
     old, new = (
         PtsFaceDataset(data_root=str(root), ann_file="train.txt")
         for root in (source, target)
@@ -143,9 +122,44 @@ def test_a_copy_of_some_faces_keeps_their_annotations(study, tmp_path):
     assert len(val) == 1
 
 
-def test_differences_are_paired_by_seed(study):
+def test_differences_are_paired_by_seed():
     name = "NME/inter_ocular"
     plain = {0: {name: 2.0}, 1: {name: 4.0}}
     aligned = {0: {name: 1.8}, 1: {name: 4.4}}
-    assert study.relative(aligned, plain) == "+0.0 % (-10.0, +10.0)"
-    assert study.spread([1.0, 3.0]) == "2.00 ± 1.41"
+    assert alignment.relative(aligned, plain) == "+0.0 % (-10.0, +10.0)"
+
+
+def test_the_report_of_finished_runs(tmp_path, capsys):
+    """All but the training, from logs and checkpoints as training leaves them."""
+    runs = [
+        run
+        for run in alignment.plan_noise(arguments(tmp_path, seeds=[0, 1]))
+        if run.case == "realistic" and run.method in ("plain", "aligned")
+    ]
+    for run in runs:
+        write_finished(run, 0.02 + 0.001 * run.seed - 0.002 * (run.method == "aligned"))
+    alignment.report(runs, tmp_path)
+    text = (tmp_path / "table.md").read_text()
+    assert text in capsys.readouterr().out
+    assert "| case | method | seeds | NME | against plain | weak targets, RMS |" in text
+    assert "| realistic | plain | 0, 1 | 2.05 ± 0.07 | | | |" in text.replace("  ", " ")
+    assert "| 1.85 ± 0.07 | -9.8 % (-10.0, -9.5) |" in text
+    for name in ("results.csv", "curves.csv"):
+        assert (tmp_path / name).read_text().startswith("part,case,method,seed,epoch,N")
+    assert (tmp_path / "noise.png").stat().st_size > 1000
+    with pytest.raises(SystemExit, match="no training is finished"):
+        alignment.report([], tmp_path)
+
+
+def write_finished(run, error):
+    log = run.folder / "20260101_000000" / "vis_data" / "scalars.json"
+    log.parent.mkdir(parents=True)
+    steps = ({alignment.NME: error, "step": step} for step in (18, 20))
+    log.write_text("".join(json.dumps(record) + "\n" for record in steps))
+    truth = np.stack([true_keypoints(0, i) for i in range(2)])
+    state = dict(
+        keys=["synthetic/seed0/0", "synthetic/seed0/1"],
+        annotations=torch.from_numpy(truth + 1),
+        targets=torch.from_numpy(truth),
+    )
+    torch.save({alignment.CHECKPOINT_KEY: state}, run.checkpoint)

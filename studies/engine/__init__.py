@@ -1,0 +1,41 @@
+"""What the studies share: runs, changes to configs, tables, plots, the command line."""
+
+from .changes import Change, hook, keep_checkpoints, merged, scheduled, transform
+from .cli import study_parser
+from .copies import copy_face, write_list
+from .plots import curve, panels
+from .runs import (
+    NOTHING_FINISHED,
+    ROOT,
+    Run,
+    measured,
+    run_tool,
+    train_all,
+    validations,
+)
+from .tables import markdown, rounded, spread, write_csv
+
+__all__ = [
+    "NOTHING_FINISHED",
+    "ROOT",
+    "Change",
+    "Run",
+    "copy_face",
+    "curve",
+    "hook",
+    "keep_checkpoints",
+    "markdown",
+    "measured",
+    "merged",
+    "panels",
+    "rounded",
+    "run_tool",
+    "scheduled",
+    "spread",
+    "study_parser",
+    "train_all",
+    "transform",
+    "validations",
+    "write_csv",
+    "write_list",
+]

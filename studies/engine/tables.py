@@ -1,0 +1,51 @@
+"""Tables: Markdown with mean and spread over seeds, csv files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from semamb_mm.formats.files import atomic_write
+
+
+def markdown(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table, without a newline at its end."""
+    lines = ["| " + " | ".join(map(str, head)) + " |", "|---" * len(head) + "|"]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def spread(values: Iterable[float], digits: int = 2, how: str = "sd") -> str:
+    """Return the mean over seeds and how far they lie apart; of none, an empty cell.
+
+    Args:
+        values: One of each seed.
+        digits: Behind the point.
+        how: ``sd`` for mean ± standard deviation, ``range`` for the least and the
+            greatest in brackets.
+    """
+    values = list(values)
+    if not values:
+        return ""
+    text = f"{statistics.mean(values):.{digits}f}"
+    if len(values) == 1:
+        return text
+    if how == "range":
+        return f"{text} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    return f"{text} ± {statistics.stdev(values):.{digits}f}"
+
+
+def rounded(figures: Mapping[str, float], digits: int = 4) -> dict[str, str]:
+    """Return figures as a csv file holds them."""
+    return {name: f"{value:.{digits}f}" for name, value in figures.items()}
+
+
+def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows under all the names they have; what a row lacks is left empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_write(path, newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
