@@ -41,12 +41,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from semamb_mm.faces.landmarks import face_unit, landmark_groups
+from semamb_mm.faces.landmarks import GROUPS_68, REGIONS_68, landmark_groups
+from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
 from semamb_mm.formats.files import atomic_folder, atomic_write
 from semamb_mm.formats.pts import read_pts
 from semamb_mm.pose.datasets import PtsFaceDataset
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY
-from semamb_mm.pose.metrics.face_nme import REGIONS_68
 from semamb_mm.synthetic.annotators import displace, get_noise
 from semamb_mm.synthetic.faces import true_keypoints
 
@@ -198,8 +198,10 @@ ABLATIONS = {
     "no sliding curve": (consensus(sliding=[]),),
     "slide_share=0.5": (consensus(slide_share=0.5),),
     "noise_share=0.5": (consensus(noise_share=0.5),),
-    "strong landmarks frozen": (latent_targets(freeze=list(range(31, 68))),),
-    "all but the contour frozen": (latent_targets(freeze=list(range(17, 68))),),
+    "strong landmarks frozen": (latent_targets(freeze=list(GROUPS_68["strong"])),),
+    "all but the contour frozen": (
+        latent_targets(freeze=sorted({*GROUPS_68["all"]} - {*GROUPS_68["contour"]})),
+    ),
     "start=4": (),
     "start=12": (),
     "search every 3rd epoch": (latent_targets(interval=3),),
@@ -614,7 +616,7 @@ def plot(runs: Sequence[Comparison], path: Path) -> None:
                 ]
                 curve(axes, series, method, number)
             axes.set(title=case, xlabel="epoch", yscale="log")
-        row[0].set_ylabel("NME, % of the inter-ocular distance")
+        row[0].set_ylabel(f"NME, {PERCENT_UNIT}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import numpy as np
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from semamb_mm.audit.scores import THRESHOLD
+from semamb_mm.faces.sizes import face_size
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.pts import write_pts
 from semamb_mm.pose.datasets import (
@@ -79,7 +80,7 @@ def plant(source, target, seed):
             keypoints = keypoints[mirrored]
         else:
             kinds[rng.random(len(keypoints)) < 0.04] = "slip"
-            size = np.sqrt(np.ptp(keypoints, axis=0).prod())
+            size = face_size(keypoints)
             angle = rng.uniform(0, 2 * np.pi, len(keypoints))
             length = size * rng.uniform(0.1, 0.3, len(keypoints))
             move = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)

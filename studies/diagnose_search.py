@@ -29,7 +29,8 @@ from mmpose.apis import init_model
 from mmpose.registry import DATASETS
 
 import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
-from semamb_mm.faces.landmarks import face_unit, landmark_groups
+from semamb_mm.faces.landmarks import landmark_groups
+from semamb_mm.faces.sizes import face_size, face_unit
 from semamb_mm.functional import (
     consensus_targets,
     curve_tangents,
@@ -186,7 +187,7 @@ def main():
         print(f"{title:<48}" + "".join(f"{value:>9.2f}" for value in values))
 
     annotations = store.annotations.double()
-    size = (annotations.amax(1) - annotations.amin(1)).prod(-1).sqrt()[:, None, None]
+    size = torch.from_numpy(face_size(annotations.numpy()))[:, None, None]
 
     def show_both(title, points):
         show(title, points)

@@ -37,7 +37,8 @@ from mmengine.config import Config
 from tqdm import tqdm
 
 import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
-from semamb_mm.faces.landmarks import face_unit, landmark_groups
+from semamb_mm.faces.landmarks import landmark_groups
+from semamb_mm.faces.sizes import face_size, face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.pts import read_pts
 from semamb_mm.functional import consensus_targets, temporal_targets
@@ -136,8 +137,7 @@ def tracks(state, tree):
 
 
 def reach_consensus(annotations, found, options):
-    size = annotations.amax(2) - annotations.amin(2)
-    size = size.prod(-1).sqrt()[..., None, None]
+    size = torch.from_numpy(face_size(annotations.numpy()))[..., None, None]
     flat = ((p / size).flatten(0, 1) for p in (annotations, found))
     return consensus_targets(*flat, **options).view(found.shape) * size
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from semamb_mm.faces.sizes import face_size
+
 # Chosen on seed 0 of studies/audit_precision.py.
 THRESHOLD = 8.0
 
@@ -65,8 +67,8 @@ def suspicion(
         raise ValueError("no landmark is annotated")
 
     shown = np.where(known[..., None], annotations, np.nan)
-    size = np.sqrt(np.prod(np.nanmax(shown, 1) - np.nanmin(shown, 1), -1))
-    difference = (shown - predictions) / np.maximum(size, 1e-6)[:, None, None]
+    size = face_size(annotations, known)[:, None, None]
+    difference = (shown - predictions) / size
     difference = difference.reshape(samples, -1)
     unseen = np.isnan(difference)
     difference[:, unseen.all(0)] = 0

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-# (first landmark, one past the last, closed curve?)
-_CURVES = (
-    (0, 17, False),
-    (17, 22, False),
-    (22, 27, False),
-    (27, 31, False),
-    (31, 36, False),
-    (36, 42, True),
-    (42, 48, True),
-    (48, 60, True),
-    (60, 68, True),
-)
+from .landmarks import PARTS_68
 
 
 class LandmarkCurve:
@@ -86,19 +77,20 @@ class LandmarkCurve:
 
 
 def landmark_curves(
-    keypoints: np.ndarray, first_only: int = len(_CURVES)
+    keypoints: np.ndarray, parts: Iterable[str] = tuple(PARTS_68)
 ) -> list[tuple[slice, LandmarkCurve]]:
-    """The smooth curves of a 68-point face, part by part.
+    """Return the smooth curves of a 68-point face, part by part.
 
     Args:
-        keypoints: (68, 2) in pixels.
-        first_only: how many parts, in the order contour, two brows, bridge of the
-            nose (the four weak ones), nose base, two eyes, outer and inner lips.
+        keypoints: ``(68, 2)`` in pixels.
+        parts: Names of :data:`~semamb_mm.faces.landmarks.PARTS_68`. Defaults to all.
 
     Returns:
         For each part the slice of its landmarks and their curve.
     """
-    return [
-        (slice(first, stop), LandmarkCurve(keypoints[first:stop], closed))
-        for first, stop, closed in _CURVES[:first_only]
-    ]
+    curves = []
+    for name in parts:
+        landmarks, closed = PARTS_68[name]
+        part = slice(landmarks.start, landmarks.stop)
+        curves.append((part, LandmarkCurve(keypoints[part], closed)))
+    return curves

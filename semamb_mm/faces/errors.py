@@ -1,4 +1,4 @@
-"""Errors and jitter of face landmarks, divided by the size of the face.
+"""Errors and jitter of face landmarks, and what is told of them over many faces.
 
 Plain numpy: ``(N, K, 2)`` landmarks of N faces in image pixels, NaN where a landmark
 is not visible.
@@ -6,55 +6,7 @@ is not visible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
-
-# Norm to the landmarks of one eye and of the other, 300W's 68 points.
-EYE_INDICES_68 = dict(
-    inter_pupil=(tuple(range(36, 42)), tuple(range(42, 48))),
-    inter_ocular=((36,), (45,)),
-)
-EYE_NORMS = ("inter_pupil", "inter_ocular")
-BOX_NORMS = ("bbox_size", "bbox_diagonal")
-
-
-def face_norms(
-    keypoints: np.ndarray,
-    norm: str,
-    boxes: np.ndarray | None = None,
-    eye_indices: Mapping[str, Sequence[Sequence[int]]] = EYE_INDICES_68,
-) -> np.ndarray:
-    """The length that the errors of each face are divided by.
-
-    Args:
-        keypoints: ``(N, K, 2)`` true landmarks in pixels, NaN where not visible.
-        norm: ``'inter_pupil'``, between the means of the two eyes' landmarks;
-            ``'inter_ocular'``, between the outer eye corners; ``'bbox_size'``,
-            the square root of width x height; or ``'bbox_diagonal'``.
-        boxes: ``(N, 4)`` x1, y1, x2, y2 in pixels for the box norms. Defaults to
-            the tight box around the visible landmarks.
-        eye_indices: Eye norm to the landmark indices of one eye and of the other.
-
-    Returns:
-        ``(N,)`` in pixels. NaN where a landmark that an eye norm needs is not
-        visible: a mean over some of an eye's landmarks lies elsewhere.
-    """
-    if norm in EYE_NORMS:
-        one, other = (
-            keypoints[:, list(indices)].mean(axis=1) for indices in eye_indices[norm]
-        )
-        return np.linalg.norm(one - other, axis=-1)
-    if norm not in BOX_NORMS:
-        raise ValueError(f"norm is {norm!r}; expected one of {EYE_NORMS + BOX_NORMS}")
-    if boxes is None:
-        low, high = np.fmin.reduce(keypoints, 1), np.fmax.reduce(keypoints, 1)
-    else:
-        low, high = boxes[:, :2], boxes[:, 2:]
-    sides = np.maximum(high - low, 0)
-    if norm == "bbox_size":
-        return np.sqrt(sides.prod(axis=-1))
-    return np.linalg.norm(sides, axis=-1)
 
 
 def landmark_errors(predicted: np.ndarray, keypoints: np.ndarray) -> np.ndarray:

@@ -1,42 +1,70 @@
-"""Named groups of landmarks, and the unit in which errors are quoted."""
+"""What a 68-point face is: 300W's mark-up, its groups, curves and eyes.
+
+Everything that depends on the order of the 68 landmarks takes it from here.
+Landmarks are counted from 0; "left" and "right" are the image's.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-# 300W's 68-point mark-up. 'weak': no exact definition along the curve they
-# lie on (contour, brows, bridge of the nose); 'strong': the others.
+NUM_LANDMARKS = 68
+
+
+class Part(NamedTuple):
+    """A part of the face whose landmarks lie along one curve.
+
+    Attributes:
+        landmarks: Their indices, in order along the curve.
+        closed: Whether the last landmark is joined to the first.
+    """
+
+    landmarks: range
+    closed: bool
+
+
+PARTS_68 = dict(
+    contour=Part(range(0, 17), closed=False),
+    left_brow=Part(range(17, 22), closed=False),
+    right_brow=Part(range(22, 27), closed=False),
+    nose_bridge=Part(range(27, 31), closed=False),
+    nose_base=Part(range(31, 36), closed=False),
+    left_eye=Part(range(36, 42), closed=True),
+    right_eye=Part(range(42, 48), closed=True),
+    outer_lips=Part(range(48, 60), closed=True),
+    inner_lips=Part(range(60, 68), closed=True),
+)
+# The parts with landmarks that have no exact definition along their curve.
+WEAK_PARTS_68 = ("contour", "left_brow", "right_brow", "nose_bridge")
+
+# The regions that figures are quoted for; together they are the whole face.
+REGIONS_68 = dict(
+    contour=tuple(range(0, 17)),
+    brows=tuple(range(17, 27)),
+    nose=tuple(range(27, 36)),
+    eyes=tuple(range(36, 48)),
+    mouth=tuple(range(48, 68)),
+)
 GROUPS_68 = dict(
-    contour=range(0, 17),
-    brows=range(17, 27),
-    nose=range(27, 36),
-    eyes=range(36, 48),
-    mouth=range(48, 68),
-    weak=range(0, 31),
-    strong=range(31, 68),
-    all=range(0, 68),
+    REGIONS_68,
+    weak=tuple(range(0, 31)),
+    strong=tuple(range(31, 68)),
+    all=tuple(range(0, 68)),
+)
+
+OUTER_EYE_CORNERS_68 = (36, 45)
+# Norm to the landmarks of one eye and of the other.
+EYE_INDICES_68 = dict(
+    inter_pupil=(
+        tuple(PARTS_68["left_eye"].landmarks),
+        tuple(PARTS_68["right_eye"].landmarks),
+    ),
+    inter_ocular=tuple((corner,) for corner in OUTER_EYE_CORNERS_68),
 )
 
 
 def landmark_groups(num_keypoints: int) -> dict[str, list[int]]:
-    """Group name to landmark indices; only ``all`` for unknown mark-ups."""
-    if num_keypoints == 68:
+    """Return group names to landmark indices; only ``all`` for unknown mark-ups."""
+    if num_keypoints == NUM_LANDMARKS:
         return {name: list(group) for name, group in GROUPS_68.items()}
     return dict(all=list(range(num_keypoints)))
-
-
-def face_unit(keypoints: np.ndarray) -> np.ndarray:
-    """The length that errors are divided by, in pixels.
-
-    Args:
-        keypoints: ``(N, K, 2)``.
-
-    Returns:
-        ``(N,)``: the distance of the outer eye corners for 68 landmarks, the
-        geometric mean of the landmarks' box sides otherwise; at least 1e-6.
-    """
-    if keypoints.shape[1] == 68:
-        unit = np.linalg.norm(keypoints[:, 36] - keypoints[:, 45], axis=-1)
-    else:
-        unit = np.sqrt((keypoints.max(1) - keypoints.min(1)).prod(-1))
-    return np.maximum(unit, 1e-6)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .landmarks import landmark_groups
+from .sizes import longest_side
 
 # Below this mean length of the vectors between symmetric landmarks, as a share of
 # the face's size, their direction says nothing (a full profile).
@@ -59,6 +60,6 @@ def face_roll(
         return 0.0
     points = np.asarray(keypoints, np.float64)
     lateral = (points[mirror[left]] - points[left]).mean(0)
-    if np.linalg.norm(lateral) < SHORTEST * np.ptp(points[seen], axis=0).max():
+    if np.linalg.norm(lateral) < SHORTEST * longest_side(points, seen):
         return 0.0
     return float(np.degrees(np.arctan2(lateral[1], lateral[0])))

@@ -26,6 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semamb_mm.faces.sizes import box_size
+
 NUM_LANDMARKS = 19
 NUM_TRAIN = 20000
 FIELDS = ("bbox", "data", "mask_new", "nameList", "ra")
@@ -65,7 +67,7 @@ class AFLWList(NamedTuple):
 
     def face_sizes(self) -> np.ndarray:
         """``(N,)`` square root of the box's area, by which AFLW's NME is divided."""
-        return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).prod(1))
+        return box_size(self.boxes)
 
 
 def read_aflw_list(path: str | os.PathLike) -> AFLWList:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-NUM_LANDMARKS = 68
 CATEGORIES = {
     "train": (
         "001 002 003 004 007 009 010 011 013 015 016 017 018 019 020 022 025 027 028 "

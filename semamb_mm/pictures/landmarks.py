@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from semamb_mm.faces.sizes import longest_side
+
 _SHIFT = 4  # OpenCV draws in 1/16 pixel
 CORRECTED = (255, 0, 255)
 
@@ -28,7 +30,7 @@ def draw_landmarks(
         box: ``(4,)`` x1, y1, x2, y2 of the face.
     """
     image = image.copy()
-    span = np.ptp(keypoints, axis=0).max()
+    span = longest_side(keypoints)
     radius = int(max(1.0, span / 120) * (1 << _SHIFT))
     if box is not None:
         corners = np.rint(box).astype(int).tolist()

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from semamb_mm.faces.landmarks import landmark_groups
+from semamb_mm.faces.sizes import longest_side
 
 # BGR
 COLOURS = dict(
@@ -82,7 +83,7 @@ def draw_targets(
                 f"{points['annotation'].shape}"
             )
     finite = points["annotation"][np.isfinite(points["annotation"]).all(axis=1)]
-    if len(finite) == 0 or (extent := np.ptp(finite, axis=0).max()) == 0:
+    if len(finite) == 0 or (extent := longest_side(finite)) == 0:
         raise ValueError("annotation has no two distinct finite landmarks to show")
 
     side = extent * (1 + 2 * margin)
@@ -306,7 +307,7 @@ def _draw_mean_face(
             values, vectors = np.linalg.eigh(np.cov(moves[finite[:, k], k].T))
             spreads[k] = (4 * np.sqrt(np.maximum(values, 0)), vectors)
         widest = max((sides.max() for sides, _ in spreads.values()), default=0)
-        extent = np.ptp(mean_shape, axis=0).max()
+        extent = longest_side(mean_shape)
         zoom = max(1, round(extent / 8 / widest)) if widest > 0 else 1
         for k, (sides, vectors) in spreads.items():
             angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))

@@ -7,14 +7,18 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from semamb_mm.faces.curves import landmark_curves
+from semamb_mm.faces.landmarks import (
+    GROUPS_68,
+    NUM_LANDMARKS,
+    PARTS_68,
+    WEAK_PARTS_68,
+)
+from semamb_mm.faces.sizes import face_unit
 
-NUM_LANDMARKS = 68
-CONTOUR = np.arange(0, 17)
-BROWS = np.arange(17, 27)
-NOSE_BRIDGE = np.arange(27, 31)
-STRONG = np.arange(31, 68)
-WEAK = np.arange(0, 31)
-OUTER_EYE_CORNERS = (36, 45)
+_CONTOUR = np.array(GROUPS_68["contour"])
+_BROWS = np.array(GROUPS_68["brows"])
+_NOSE_BRIDGE = np.array(PARTS_68["nose_bridge"].landmarks)
+_STRONG = np.array(GROUPS_68["strong"])
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,7 @@ def misplace(
     """Annotations ``(68, 2)`` with gross errors; draws nothing if there are none."""
     if not noise.gross:
         return annotated
-    left, right = OUTER_EYE_CORNERS
-    unit = np.linalg.norm(annotated[right] - annotated[left])
+    unit = face_unit(annotated[None])[0]
     wrong = rng.random(NUM_LANDMARKS) < noise.gross
     angle = rng.uniform(0, 2 * np.pi, NUM_LANDMARKS)
     length = unit * rng.uniform(0.2, 0.5, NUM_LANDMARKS)
@@ -159,26 +162,25 @@ def displace_by(
         (68, 2) float32 in pixels.
     """
     truth = np.asarray(keypoints, dtype=np.float64)
-    left, right = OUTER_EYE_CORNERS
-    unit = np.linalg.norm(truth[right] - truth[left])
+    unit = face_unit(truth[None])[0]
     along = np.zeros(NUM_LANDMARKS)
     across = np.zeros(NUM_LANDMARKS)
-    along[CONTOUR] = noise.contour_along * (
-        np.sqrt(1 - noise.shared) * normal[CONTOUR, 0] + np.sqrt(noise.shared) * common
+    along[_CONTOUR] = noise.contour_along * (
+        np.sqrt(1 - noise.shared) * normal[_CONTOUR, 0] + np.sqrt(noise.shared) * common
     )
-    across[CONTOUR] = noise.contour_across * normal[CONTOUR, 1]
-    along[BROWS] = noise.brow_along * normal[BROWS, 0]
-    along[NOSE_BRIDGE] = noise.bridge_along * normal[NOSE_BRIDGE, 0]
-    inner = np.concatenate([BROWS, NOSE_BRIDGE])
+    across[_CONTOUR] = noise.contour_across * normal[_CONTOUR, 1]
+    along[_BROWS] = noise.brow_along * normal[_BROWS, 0]
+    along[_NOSE_BRIDGE] = noise.bridge_along * normal[_NOSE_BRIDGE, 0]
+    inner = np.concatenate([_BROWS, _NOSE_BRIDGE])
     across[inner] = noise.inner_across * normal[inner, 1]
 
     annotated = truth.copy()
-    for part, curve in landmark_curves(truth, first_only=4):
+    for part, curve in landmark_curves(truth, WEAK_PARTS_68):
         if not (along[part].any() or across[part].any()):
             continue
         arc = curve.landmark_arc + along[part] * unit
         tangent = curve.tangent(np.clip(arc, 0, curve.arc[-1]))
         offset = np.stack([-tangent[:, 1], tangent[:, 0]], 1)
         annotated[part] = curve.at(arc) + across[part, None] * unit * offset
-    annotated[STRONG] += noise.strong * unit * normal[STRONG]
+    annotated[_STRONG] += noise.strong * unit * normal[_STRONG]
     return annotated.astype(np.float32)

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from semamb_mm.faces.curves import landmark_curves
+from semamb_mm.faces.landmarks import NUM_LANDMARKS
 
-from .annotators import NUM_LANDMARKS, AnnotationNoise, displace
+from .annotators import AnnotationNoise, displace
 from .painter import FacePainter, develop
 
 

@@ -19,10 +19,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from semamb_mm.faces.landmarks import NUM_LANDMARKS
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.pts import write_pts
 
-from .annotators import NUM_LANDMARKS, AnnotationNoise, displace_by, get_noise, misplace
+from .annotators import AnnotationNoise, displace_by, get_noise, misplace
 from .painter import Expression, FacePainter, Moment, develop
 
 PARAMETERS_FILE = "synthetic.json"

@@ -4,12 +4,9 @@ import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from semamb_mm.faces.curves import LandmarkCurve
+from semamb_mm.faces.landmarks import GROUPS_68, PARTS_68
 from semamb_mm.synthetic.annotators import (
-    BROWS,
-    CONTOUR,
     NOISE_PRESETS,
-    NOSE_BRIDGE,
-    STRONG,
     AnnotationNoise,
     displace,
     get_noise,
@@ -17,6 +14,10 @@ from semamb_mm.synthetic.annotators import (
 from semamb_mm.synthetic.faces import annotate, render_face, true_keypoints
 from semamb_mm.synthetic.painter import _ellipse, _Painter, _Shape, develop
 
+CONTOUR, BROWS, STRONG = (
+    np.array(GROUPS_68[name]) for name in ("contour", "brows", "strong")
+)
+NOSE_BRIDGE = np.array(PARTS_68["nose_bridge"].landmarks)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 
 

@@ -38,7 +38,7 @@ from semamb_mm.cli import (
     open_pose_model,
     training_set,
 )
-from semamb_mm.faces.landmarks import face_unit
+from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.pts import write_pts
 from semamb_mm.pictures.targets import draw_targets, plot_moves
@@ -252,7 +252,7 @@ def page(path, args, keys, samples, order, annotations, labels, predictions, tar
             100 * (shown - annotations) / unit[:, None, None],
         ),
         plot,
-        "% of the inter-ocular distance",
+        PERCENT_UNIT,
         mean_shape=100 * np.nanmean(centred / unit[:, None, None], 0),
     )
     ambiguity = embedded(plot.read_bytes(), "png")

@@ -21,7 +21,7 @@ from mmengine.utils import track_iter_progress
 from torch.utils.data import DataLoader
 
 from semamb_mm.cli import model_parser, open_config, open_pose_model, training_set
-from semamb_mm.faces.landmarks import face_unit
+from semamb_mm.faces.sizes import face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.refiners.threshold import Measured, choose_threshold
 

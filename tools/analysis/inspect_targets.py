@@ -28,7 +28,8 @@ from semamb_mm.cli import (
     open_pose_model,
     training_set,
 )
-from semamb_mm.faces.landmarks import face_unit, landmark_groups
+from semamb_mm.faces.landmarks import landmark_groups
+from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
 from semamb_mm.pictures.targets import contact_sheet, draw_targets, plot_moves
 from semamb_mm.pose.latent_targets.keys import sample_key
 
@@ -73,7 +74,7 @@ def main(argv=None):
     plot_moves(
         moves,
         out_dir / "moves.png",
-        "% of the inter-ocular distance",
+        PERCENT_UNIT,
         mean_shape=mean_face(annotations),
     )
 

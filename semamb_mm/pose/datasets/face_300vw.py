@@ -20,11 +20,11 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from PIL import Image
 
+from semamb_mm.faces.landmarks import NUM_LANDMARKS
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.images import IMAGE_SUFFIXES, BadImageError, check_image
 from semamb_mm.formats.layout_300vw import (
     CATEGORY_OF,
-    NUM_LANDMARKS,
     SPLITS,
     broken_frames,
 )

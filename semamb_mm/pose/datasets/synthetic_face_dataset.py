@@ -13,9 +13,9 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
+from semamb_mm.faces.landmarks import NUM_LANDMARKS
 from semamb_mm.formats.pts import write_pts
 from semamb_mm.synthetic.annotators import (
-    NUM_LANDMARKS,
     AnnotationNoise,
     displace,
     get_noise,

@@ -16,25 +16,18 @@ from mmpose.registry import METRICS
 from mmpose.utils.tensor_utils import to_numpy
 
 from semamb_mm.faces.errors import (
-    BOX_NORMS,
-    EYE_INDICES_68,
-    EYE_NORMS,
     ced_auc,
-    face_norms,
     failure_rate,
     landmark_errors,
     mean_visible,
 )
-from semamb_mm.faces.landmarks import GROUPS_68
+from semamb_mm.faces.landmarks import EYE_INDICES_68, NUM_LANDMARKS, REGIONS_68
+from semamb_mm.faces.sizes import BOX_NORMS, EYE_NORMS, face_norms
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pictures.error_curves import draw_error_curves
 
 from .measured_faces import ALL_FACES, MeasuredFaces, percent_table
 
-REGIONS_68 = {
-    region: tuple(GROUPS_68[region])
-    for region in ("contour", "brows", "nose", "eyes", "mouth")
-}
 NOTHING_VISIBLE = "no landmark to measure is visible"
 NUM_NAMES_SHOWN = 10
 
@@ -396,12 +389,12 @@ class FaceNME(BaseMetric):
     def _regions(self, num_keypoints: int) -> Mapping[str, Sequence[int]]:
         if self.regions is not None:
             return self.regions
-        return REGIONS_68 if num_keypoints == 68 else {}
+        return REGIONS_68 if num_keypoints == NUM_LANDMARKS else {}
 
     def _check_indices(self, num_keypoints: int) -> Mapping:
         """Check all indices against the data; returns the eyes' indices."""
         needed = [norm for norm in self.norms if norm in EYE_NORMS]
-        if needed and self.eye_indices is None and num_keypoints != 68:
+        if needed and self.eye_indices is None and num_keypoints != NUM_LANDMARKS:
             raise ValueError(
                 f"FaceNME: the eyes of faces with {num_keypoints} landmarks are not "
                 f"known; give eye_indices=dict({needed[0]}=(one eye's landmarks, the "

@@ -11,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.registry import TRANSFORMS
 
+from semamb_mm.faces.sizes import face_size, longest_side
 from semamb_mm.pose.latent_targets.keys import sample_key
 
 
@@ -181,7 +182,7 @@ def _scale_patches(
         return masks.astype(bool)
 
     face = fill([hull])[0]
-    low, high = 0.0, 2 * float(np.ptp(hull, axis=0).max())
+    low, high = 0.0, 2 * float(longest_side(hull))
     for _ in range(12):
         scale = (low + high) / 2
         masks = fill([center + scale * outline for center, outline in patches])
@@ -263,7 +264,7 @@ class RandomLowQuality(_DegradeFace):
     def degrade(self, results: dict, rng: np.random.Generator) -> dict:
         image = results["img"]
         height, width = image.shape[:2]
-        face = np.sqrt(max(1.0, np.ptp(_visible_points(results), axis=0).prod()))
+        face = max(1.0, face_size(_visible_points(results)))
         sigma = rng.uniform(*self.blur) * face
         if sigma > 0.1:
             image = cv2.GaussianBlur(image, (0, 0), sigma)

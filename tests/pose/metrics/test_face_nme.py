@@ -11,15 +11,15 @@ from mmengine.hooks import CheckpointHook
 from mmpose.evaluation.metrics import NME
 from mmpose.registry import METRICS
 
-from semamb_mm.pictures.error_curves import draw_error_curves
-from semamb_mm.pose.metrics import FaceNME
-from semamb_mm.pose.metrics.face_nme import (
+from semamb_mm.faces.errors import (
     ced_auc,
-    face_norms,
     failure_rate,
     landmark_errors,
     mean_visible,
 )
+from semamb_mm.faces.sizes import face_norms
+from semamb_mm.pictures.error_curves import draw_error_curves
+from semamb_mm.pose.metrics import FaceNME
 
 ALL_NORMS = ("inter_pupil", "inter_ocular", "bbox_size", "bbox_diagonal")
 SPANS = dict(

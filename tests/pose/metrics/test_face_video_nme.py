@@ -9,7 +9,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS, METRICS
 
-from semamb_mm.faces.errors import face_norms, frame_step, jitter, middle_frames
+from semamb_mm.faces.errors import frame_step, jitter, middle_frames
+from semamb_mm.faces.sizes import face_norms
 from semamb_mm.pose.metrics import FaceNME, FaceVideoNME
 from tests.trees.videos import extract, write_annotations
 
