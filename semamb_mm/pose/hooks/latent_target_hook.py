@@ -138,7 +138,11 @@ class LatentTargetHook(Hook):
         for loader in loaders:
             loader.connect(self.store)
         self.search = BatchSearch(
-            head.search, head.decoder.scale_factor, self.anchor, affine.use_udp
+            head.search,
+            head.decoder.scale_factor,
+            self.anchor,
+            affine.use_udp,
+            self.freeze,
         )
         self._observer = head.register_heatmap_observer(self._keep_heatmaps)
         _restart_workers(runner)
@@ -173,9 +177,8 @@ class LatentTargetHook(Hook):
     ) -> None:
         """Search the heatmaps that the head has just predicted."""
         if self._searching:
-            result = self.search(self._heatmaps, data_batch["data_samples"])
-            result.searched[:, list(self.freeze)] = False
-            self._results.append(result)
+            samples = data_batch["data_samples"]
+            self._results.append(self.search(self._heatmaps, samples))
         self._searching, self._heatmaps = False, None
         if not _by_epoch(runner):
             self._commit(runner)

@@ -38,8 +38,8 @@ class SearchResult:
         indices: ``(B,)`` rows of the store.
         found: ``(B, K, 2)`` float64 positions.
         energies: ``(B, K)`` the objective at its minimum.
-        searched: ``(B, K)`` bool; False where the landmark was not visible and keeps
-            its target.
+        searched: ``(B, K)`` bool; False where the landmark was not visible or is
+            frozen, and keeps its target.
         at_edge: ``(B, K)`` bool: the minimum lies on the neighbourhood's rim.
     """
 
@@ -64,15 +64,22 @@ class BatchSearch:
         scale_factor: ``(2,)`` input pixels in a heatmap cell, along x and y.
         anchor: What the prior holds on to, one of :data:`ANCHORS`.
         use_udp: Whether ``TopdownAffine`` ran with ``use_udp=True``.
+        freeze: Landmarks that are not searched, in the annotation's order.
     """
 
     def __init__(
-        self, options: dict, scale_factor: np.ndarray, anchor: str, use_udp: bool
+        self,
+        options: dict,
+        scale_factor: np.ndarray,
+        anchor: str,
+        use_udp: bool,
+        freeze: Sequence[int] = (),
     ) -> None:
         self.options = options
         self.scale_factor = np.asarray(scale_factor, dtype=np.float64)
         self.anchor = anchor
         self.use_udp = use_udp
+        self.freeze = list(freeze)
 
     def __call__(
         self, heatmaps: Tensor, data_samples: Sequence[PoseDataSample]
@@ -104,12 +111,14 @@ class BatchSearch:
             """Return values of the input's landmarks in the annotation's order."""
             return torch.empty_like(values).scatter_(1, order, values)
 
+        searched = annotated(visible)
+        searched[:, self.freeze] = False
         rows = [int(s.gt_instances.latent_index[0]) for s in data_samples]
         return SearchResult(
             indices=torch.tensor(rows),
             found=torch.from_numpy(np.stack(images)),
             energies=annotated(energies),
-            searched=annotated(visible),
+            searched=searched,
             at_edge=annotated(rim & visible),
         )
 
