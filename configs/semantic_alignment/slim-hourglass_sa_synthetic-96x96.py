@@ -1,6 +1,6 @@
 _base_ = [
-    'slim-hourglass_plain_synthetic-96x96.py',
     '../_base_/alignment_68.py',
+    'slim-hourglass_plain_synthetic-96x96.py',
 ]
 
 custom_hooks = [dict(type='SyncBuffersHook'), _base_.latent_target_hook]
