@@ -1,8 +1,14 @@
-"""Which annotations are probably wrong: scores, a decision, pictures.
+"""Which annotations are probably wrong: scores, a decision, pictures, new labels.
 
-Arrays in, arrays out: no framework and no model is needed.
+Arrays in, arrays and files out: no framework and no model is needed.
+
+- ``scores``: how unusual each annotation is in a model's eyes;
+- ``decision``: which landmarks are suspects, and what is proposed instead;
+- ``report``: tables and one page with pictures;
+- ``relabel``: the proposed labels in the data set's own format.
 """
 
+from .decision import Audit, decide
 from .scores import THRESHOLD, suspicion
 
-__all__ = ["THRESHOLD", "suspicion"]
+__all__ = ["THRESHOLD", "Audit", "decide", "suspicion"]

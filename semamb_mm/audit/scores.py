@@ -17,7 +17,7 @@ _RAYLEIGH_MEDIAN = 1.1774  # of the length of a 2D standard normal vector
 def suspicion(
     annotations: np.ndarray, predictions: np.ndarray, confidences: np.ndarray
 ) -> np.ndarray:
-    """How unusual each annotation is in the model's eyes.
+    """Return how unusual each annotation is in the model's eyes.
 
     The difference between annotation and prediction, in units of the face's size,
     less what the differences of the face's other landmarks let expect (a model that
@@ -45,9 +45,27 @@ def suspicion(
     annotations = np.asarray(annotations, np.float64)
     predictions = np.asarray(predictions, np.float64)
     confidences = np.asarray(confidences, np.float64)
+    _check(annotations, predictions, confidences)
+    known = np.isfinite(annotations).all(-1)
+    if not known.any():
+        raise ValueError("no landmark is annotated")
+
+    shown = np.where(known[..., None], annotations, np.nan)
+    size = face_size(annotations, known)[:, None, None]
+    unexplained = _unexplained((shown - predictions) / size)
+
+    scores = np.full(known.shape, np.nan)
+    for k in np.flatnonzero(known.any(0)):
+        rows = known[:, k]
+        scores[rows, k] = _robust_distance(unexplained[rows, k])
+    return scores * _relative_confidence(confidences, known)
+
+
+def _check(
+    annotations: np.ndarray, predictions: np.ndarray, confidences: np.ndarray
+) -> None:
     if annotations.ndim != 3 or annotations.shape[-1] != 2:
         raise ValueError(f"annotations must be (N, K, 2), got {annotations.shape}")
-    samples, landmarks = annotations.shape[:2]
     if (predictions.shape, confidences.shape) != (
         annotations.shape,
         annotations.shape[:2],
@@ -56,22 +74,28 @@ def suspicion(
             f"annotations {annotations.shape}, predictions {predictions.shape} and "
             f"confidences {confidences.shape} must be of the same faces and landmarks"
         )
+    samples = len(annotations)
     if samples < 10:
         raise ValueError(
             f"{samples} samples do not show what is usual: an audit needs 10 at least"
         )
     if not (np.isfinite(predictions).all() and np.isfinite(confidences).all()):
         raise ValueError("predictions and confidences must be finite")
-    known = np.isfinite(annotations).all(-1)
-    if not known.any():
-        raise ValueError("no landmark is annotated")
 
-    shown = np.where(known[..., None], annotations, np.nan)
-    size = face_size(annotations, known)[:, None, None]
-    difference = (shown - predictions) / size
-    difference = difference.reshape(samples, -1)
-    unseen = np.isnan(difference)
-    difference[:, unseen.all(0)] = 0
+
+def _unexplained(difference: np.ndarray) -> np.ndarray:
+    """Take from differences what those of the face's other landmarks let expect.
+
+    Args:
+        difference: ``(N, K, 2)``, NaN where not annotated; another landmark's counts
+            with 3 robust standard deviations at most.
+
+    Returns:
+        ``(N, K, 2)``.
+    """
+    samples, landmarks = difference.shape[:2]
+    difference = difference.reshape(samples, -1).copy()
+    difference[:, np.isnan(difference).all(0)] = 0
     difference -= np.nanmedian(difference, 0)
     spread = np.maximum(1.4826 * np.nanmedian(abs(difference), 0), 1e-9)
     difference = np.nan_to_num(difference)
@@ -79,25 +103,25 @@ def suspicion(
     covariance = clipped.T @ clipped / samples
     shrinkage = max(_SHRINKAGE, 2 * landmarks / samples)
     covariance += np.diag(shrinkage * np.diag(covariance) + 1e-18)
+    # A regression of each coordinate on all others, read off the inverse.
     precision = np.linalg.inv(covariance)
     unexplained = clipped @ precision / np.diag(precision) + difference - clipped
-    unexplained = unexplained.reshape(samples, landmarks, 2)
+    return unexplained.reshape(samples, landmarks, 2)
 
-    scores = np.full(known.shape, np.nan)
-    for k in np.flatnonzero(known.any(0)):
-        rows = known[:, k]
-        scores[rows, k] = _robust_distance(unexplained[rows, k])
+
+def _relative_confidence(confidences: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return ``(N, K)``: the confidence over the landmark's median, at most 1."""
     usual = np.array(
         [
             np.median(c[rows]) if rows.any() else 1
             for c, rows in zip(confidences.T, known.T)
         ]
     )
-    return scores * np.clip(confidences / np.maximum(usual, 1e-9), 0, 1)
+    return np.clip(confidences / np.maximum(usual, 1e-9), 0, 1)
 
 
 def _robust_distance(points: np.ndarray) -> np.ndarray:
-    """Mahalanobis lengths ``(N,)`` of ``(N, 2)``, by a covariance without outliers."""
+    """Return Mahalanobis lengths ``(N,)`` of ``(N, 2)``, outliers left out."""
     lengths, inside = np.zeros(len(points)), np.ones(len(points), bool)
     for _ in range(5):
         if inside.sum() < 3:

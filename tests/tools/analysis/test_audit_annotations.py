@@ -1,7 +1,6 @@
 """tools/analysis/audit_annotations.py, called as a user calls it."""
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -107,22 +106,6 @@ def test_writing_into_the_data_is_refused(trained):
     assert not (data / "audit").exists()
 
 
-def test_coco_annotations_are_relabelled(tmp_path):
-    relabel_coco = audit_annotations.relabel_coco
-    annotations = [
-        dict(id=i, image_id=i, keypoints=[1.0, 2.0, 1, 3.0, 4.0, 0]) for i in (4, 5)
-    ]
-    source = tmp_path / "faces.json"
-    source.write_text(json.dumps(dict(images=[], annotations=annotations)))
-    before = source.read_bytes()
-    labels = np.array([[[9.5, 8.5], [np.nan, np.nan]]])
-    relabel_coco(str(source), [dict(id=5)], labels, tmp_path / "out")
-    written = json.loads((tmp_path / "out/faces.json").read_text())["annotations"]
-    assert written[0] == annotations[0]
-    assert written[1]["keypoints"] == [9.5, 8.5, 1, 3.0, 4.0, 0]
-    assert source.read_bytes() == before
-
-
 def test_a_hidden_landmark_keeps_its_place_in_the_relabelled_file(tmp_path):
     data = tmp_path / "data"
     write_pts_tree(SyntheticFaceDataset(num_samples=1, image_size=96), data)
@@ -135,8 +118,7 @@ def test_a_hidden_landmark_keeps_its_place_in_the_relabelled_file(tmp_path):
     assert not info["keypoints_visible"][0, 9]
     labels = old + 1
     labels[9] = np.nan
-    tool = audit_annotations
-    tool.relabel_pts(faces, info, labels, tmp_path / "new")
+    audit_annotations.relabel_sample(faces, info, labels, tmp_path / "new")
     new = read_pts(tmp_path / "new/images/000000.pts", 68)
     np.testing.assert_allclose(new[9], old[9], atol=1e-2)
     np.testing.assert_allclose(

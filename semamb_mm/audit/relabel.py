@@ -1,0 +1,78 @@
+"""New labels in a data set's own format; the original is not touched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.pts import write_pts
+
+
+def relabel_pts(
+    image: str | os.PathLike,
+    root: str | os.PathLike,
+    keypoints: np.ndarray,
+    folder: str | os.PathLike,
+    origin: int = 0,
+) -> None:
+    """Write a ``.pts`` file at its place below a folder, its image linked beside it.
+
+    Args:
+        image: The image, below ``root``.
+        root: The data set's folder.
+        keypoints: ``(K, 2)`` image pixels.
+        folder: What stands for ``root``.
+        origin: Coordinate of the first pixel's centre in the file, 0 or 1.
+    """
+    image = Path(image)
+    link = Path(folder) / image.relative_to(root)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(image.resolve())
+    write_pts(link.with_suffix(".pts"), keypoints, origin=origin)
+
+
+def relabel_drawn(name: str, keypoints: np.ndarray, folder: str | os.PathLike) -> None:
+    """Write the ``.pts`` file of an image that is no file but is drawn.
+
+    Args:
+        name: The sample's; slashes become underscores.
+        keypoints: ``(K, 2)`` image pixels.
+        folder: Where to.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pts(folder / f"{name.replace('/', '_')}.pts", keypoints)
+
+
+def relabel_coco(
+    ann_file: str | os.PathLike,
+    ids: Sequence[int],
+    labels: np.ndarray,
+    folder: str | os.PathLike,
+) -> None:
+    """Write a copy of a COCO file with new keypoints, which stay as visible as before.
+
+    Args:
+        ann_file: The json file.
+        ids: The annotations to change.
+        labels: ``(N, K, 2)`` image pixels; NaN leaves a keypoint alone.
+        folder: Where to.
+    """
+    content = json.loads(Path(ann_file).read_text())
+    new = dict(zip(ids, labels))
+    for annotation in content["annotations"]:
+        points = new.get(annotation["id"])
+        if points is None:
+            continue
+        triplets = np.asarray(annotation["keypoints"], np.float64).reshape(-1, 3)
+        known = np.isfinite(points).all(1)
+        triplets[known, :2] = points[known].round(3)
+        annotation["keypoints"] = triplets.ravel().tolist()
+    with atomic_write(Path(folder) / Path(ann_file).name) as file:
+        json.dump(content, file)

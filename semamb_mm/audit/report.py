@@ -1,0 +1,178 @@
+"""An audit as tables, and as one page with pictures."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+
+from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.tables import write_csv
+from semamb_mm.pictures.targets import draw_targets, plot_moves
+
+from .decision import Audit
+
+_LISTED = 12  # suspects of a sample that the page names
+_ROWS = 20  # of the page's table
+
+
+def write_landmarks(path: str | os.PathLike, audit: Audit) -> None:
+    """Write every sample and landmark that is annotated, worst first."""
+    header = ["sample", "landmark", "score", "suspect"]
+    header += ["confidence", "distance_percent"]
+    kinds = ("annotation", "prediction", "target")
+    header += [f"{kind}_{axis}" for kind in kinds for axis in "xy"]
+    write_csv(path, header, _landmark_rows(audit))
+
+
+def _landmark_rows(audit: Audit) -> Iterator[list]:
+    percent = 100 / _unit(audit)
+    scores = audit.scores
+    for flat in np.argsort(-np.nan_to_num(scores, nan=-1), axis=None):
+        i, k = np.unravel_index(flat, scores.shape)
+        if np.isnan(scores[i, k]):
+            continue
+        annotation, prediction = audit.annotations[i, k], audit.predictions[i, k]
+        distance = np.linalg.norm(prediction - annotation) * percent[i]
+        row = [audit.keys[i], k, f"{scores[i, k]:.3f}", int(audit.suspects[i, k])]
+        row += [f"{audit.confidences[i, k]:.3f}", f"{distance:.2f}"]
+        points = (annotation, prediction, audit.targets[i, k])
+        yield row + [f"{value:.2f}" for point in points for value in point]
+
+
+def write_samples(path: str | os.PathLike, audit: Audit) -> None:
+    """Write every sample, worst first."""
+    header = ["sample", "suspects", "worst_score", "landmarks"]
+    write_csv(path, header, _sample_rows(audit))
+
+
+def _sample_rows(audit: Audit) -> Iterator[list]:
+    for i in audit.order:
+        suspects = audit.suspects[i]
+        landmarks = " ".join(map(str, np.flatnonzero(suspects)))
+        worst = np.nan_to_num(audit.scores[i], nan=0).max()
+        yield [audit.keys[i], suspects.sum(), f"{worst:.3f}", landmarks]
+
+
+def write_page(
+    path: str | os.PathLike,
+    audit: Audit,
+    read_image: Callable[[int], np.ndarray],
+    name: str,
+    checkpoint: str,
+    num_faces: int = 40,
+) -> None:
+    """Write one html file with everything in it.
+
+    Args:
+        path: The file.
+        audit: What to show.
+        read_image: Gives a sample's image, ``(H, W, 3)`` uint8, BGR. OSError,
+            ValueError and OpenCV's errors stand in the picture's place.
+        name: Of the config, for the title.
+        checkpoint: Of the model.
+        num_faces: Pictures at most, of the worst samples.
+    """
+    suspects = audit.suspects
+    shown = [i for i in audit.order[:num_faces] if suspects[i].any()]
+    pictures = [_figure(audit, i, read_image) for i in shown]
+    with atomic_write(path) as file:
+        file.write(
+            _PAGE.format(
+                title=f"Annotation audit: {html.escape(name)}",
+                checkpoint=html.escape(checkpoint),
+                samples=len(audit.keys),
+                bad_samples=int(suspects.any(1).sum()),
+                suspects=int(suspects.sum()),
+                threshold=audit.threshold,
+                what="latent target" if audit.has_targets else "prediction",
+                ambiguity=_ambiguity(audit),
+                rows=_count_rows(suspects.sum(0)),
+                pictures="".join(pictures) or "<p>No suspects.</p>",
+            )
+        )
+
+
+def _unit(audit: Audit) -> np.ndarray:
+    return face_unit(np.nan_to_num(audit.annotations))
+
+
+def _ambiguity(audit: Audit) -> str:
+    """Draw how far targets, or predictions, lie from the annotations."""
+    annotations, unit = audit.annotations, _unit(audit)[:, None, None]
+    shown = audit.targets if audit.has_targets else audit.predictions
+    moves = 100 * (shown - annotations) / unit
+    centred = annotations - np.nanmean(annotations, 1, keepdims=True)
+    with TemporaryDirectory() as folder:
+        plot = Path(folder) / "ambiguity.png"
+        plot_moves(
+            np.where(audit.suspects[..., None], np.nan, moves),
+            plot,
+            PERCENT_UNIT,
+            mean_shape=100 * np.nanmean(centred / unit, 0),
+        )
+        return _embedded(plot.read_bytes(), "png")
+
+
+def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> str:
+    """Draw a sample, and list its suspects, worst first."""
+    landmarks = np.flatnonzero(audit.suspects[i])
+    landmarks = landmarks[np.argsort(-audit.scores[i, landmarks])]
+    text = ", ".join(f"{k} ({audit.scores[i, k]:.1f})" for k in landmarks[:_LISTED])
+    text += ", ..." if len(landmarks) > _LISTED else ""
+    try:
+        face = draw_targets(
+            read_image(i),
+            audit.annotations[i],
+            audit.labels[i],
+            audit.predictions[i],
+            size=360,
+        )
+        _, encoded = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        picture = f'<img src="{_embedded(encoded.tobytes(), "jpeg")}" alt="">'
+    except (OSError, ValueError, cv2.error) as error:
+        picture = f"<p>no picture: {html.escape(str(error))}</p>"
+    return (
+        f"<figure>{picture}<figcaption><b>{html.escape(audit.keys[i])}</b><br>"
+        f"suspects (score): {text}</figcaption></figure>"
+    )
+
+
+def _count_rows(counts: np.ndarray) -> str:
+    worst = [k for k in np.argsort(-counts)[:_ROWS] if counts[k]]
+    return "".join(f"<tr><td>{k}</td><td>{counts[k]}</td></tr>" for k in worst)
+
+
+def _embedded(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font-family: sans-serif; max-width: 1200px; margin: 2em auto; color: #222 }}
+figure {{ display: inline-block; width: 370px; margin: 6px; vertical-align: top }}
+figcaption {{ font-size: 12px; overflow-wrap: anywhere }}
+img {{ max-width: 100% }} td, th {{ padding: 2px 12px; text-align: right }}
+</style></head><body>
+<h1>{title}</h1>
+<p>{suspects} suspects (score {threshold:g} or more) on {bad_samples} of {samples}
+samples; checkpoint {checkpoint}. A score is the distance between annotation and
+prediction in units of what is usual for that landmark, less where the heatmap is
+faint. Every landmark is in landmarks.csv.</p>
+<h2>Which landmarks are ambiguous, and in which direction</h2>
+<p>{what} minus annotation over all samples, suspects left out.</p>
+<img src="{ambiguity}" alt="moves by landmark">
+<h2>Landmarks with most suspects</h2>
+<table><tr><th>landmark</th><th>suspects</th></tr>{rows}</table>
+<h2>Worst samples</h2>
+<p>Red: annotation; green: proposed label, joined to it; blue: prediction.</p>
+{pictures}
+</body></html>
+"""

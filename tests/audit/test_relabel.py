@@ -1,0 +1,45 @@
+"""New labels beside untouched data."""
+
+import json
+
+import numpy as np
+import pytest
+
+from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
+from semamb_mm.formats.pts import read_pts
+
+
+def test_coco_annotations_are_relabelled(tmp_path):
+    annotations = [
+        dict(id=i, image_id=i, keypoints=[1.0, 2.0, 1, 3.0, 4.0, 0]) for i in (4, 5)
+    ]
+    source = tmp_path / "faces.json"
+    source.write_text(json.dumps(dict(images=[], annotations=annotations)))
+    before = source.read_bytes()
+    labels = np.array([[[9.5, 8.5], [np.nan, np.nan]]])
+    relabel_coco(str(source), [5], labels, tmp_path / "out")
+    written = json.loads((tmp_path / "out/faces.json").read_text())["annotations"]
+    assert written[0] == annotations[0]
+    assert written[1]["keypoints"] == [9.5, 8.5, 1, 3.0, 4.0, 0]
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("origin", [0, 1])
+def test_a_pts_file_stands_beside_a_link_to_its_image(tmp_path, origin):
+    image = tmp_path / "data/images/a.png"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"picture")
+    points = np.array([[1.0, 2.0], [3.5, 4.25]])
+    for _ in range(2):  # a second audit replaces the first one's
+        relabel_pts(image, tmp_path / "data", points, tmp_path / "new", origin)
+    assert (tmp_path / "new/images/a.png").read_bytes() == b"picture"
+    written = read_pts(tmp_path / "new/images/a.pts", 2, origin)
+    np.testing.assert_allclose(written, points, atol=1e-3)
+    assert sorted(p.name for p in image.parent.iterdir()) == ["a.png"]
+
+
+def test_labels_of_drawn_images_get_a_folder(tmp_path):
+    relabel_drawn("synthetic/0/000001", np.ones((2, 2)), tmp_path / "out/relabelled")
+    (written,) = (tmp_path / "out/relabelled").iterdir()
+    assert written.name == "synthetic_0_000001.pts"
+    np.testing.assert_allclose(read_pts(written, 2), 1)

@@ -1,0 +1,78 @@
+"""Tables and the page of an audit."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from semamb_mm.audit import decide
+from semamb_mm.audit.report import write_landmarks, write_page, write_samples
+
+from .test_scores import annotated
+
+
+@pytest.fixture
+def audit():
+    annotations, predictions, wrong = annotated(20)
+    annotations[5, 2] = np.nan
+    keys = [f"<face {i}>" for i in range(20)]
+    return decide(keys, annotations, predictions, np.ones(wrong.shape), threshold=4)
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_landmarks_are_listed_worst_first(audit, tmp_path):
+    write_landmarks(tmp_path / "landmarks.csv", audit)
+    rows = read(tmp_path / "landmarks.csv")
+    assert list(rows[0]) == [
+        "sample", "landmark", "score", "suspect", "confidence", "distance_percent",
+        "annotation_x", "annotation_y", "prediction_x", "prediction_y",
+        "target_x", "target_y",
+    ]  # fmt: skip
+    assert len(rows) == 20 * 12 - 1  # one is not annotated
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert sum(row["suspect"] == "1" for row in rows) == audit.suspects.sum() > 0
+    i, k = audit.keys.index(rows[0]["sample"]), int(rows[0]["landmark"])
+    assert scores[0] == pytest.approx(audit.scores[i, k], abs=1e-3)
+    place = float(rows[0]["annotation_x"]), float(rows[0]["annotation_y"])
+    assert place == pytest.approx(audit.annotations[i, k].tolist(), abs=0.01)
+
+
+def test_samples_are_listed_worst_first(audit, tmp_path):
+    write_samples(tmp_path / "samples.csv", audit)
+    rows = read(tmp_path / "samples.csv")
+    assert [row["sample"] for row in rows] == [audit.keys[i] for i in audit.order]
+    for row, i in zip(rows, audit.order):
+        landmarks = [int(k) for k in row["landmarks"].split()]
+        assert landmarks == np.flatnonzero(audit.suspects[i]).tolist()
+        assert int(row["suspects"]) == len(landmarks)
+
+
+def test_the_page_needs_no_other_file_and_names_missing_pictures(audit, tmp_path):
+    def read_image(i):
+        if i == audit.order[0]:
+            raise OSError("a.jpg cannot be read")
+        return np.full((90, 90, 3), 128, np.uint8)
+
+    path = tmp_path / "audit.html"
+    write_page(path, audit, read_image, "tiny<config>", "epoch_1.pth", num_faces=3)
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.html"]
+    page = path.read_text()
+    assert page.count("<figure>") == 3 and page.count("data:image/jpeg") == 2
+    assert page.count("data:image/png") == 1 and "no picture: a.jpg cannot" in page
+    assert "tiny&lt;config&gt;" in page and "&lt;face" in page
+    assert f"{audit.suspects.sum()} suspects (score 4 or more)" in page
+    assert "prediction minus annotation over all samples" in page
+
+
+def test_a_page_without_suspects_says_so(audit, tmp_path):
+    calm = decide(
+        audit.keys, audit.annotations, audit.predictions, audit.confidences,
+        threshold=1e9,
+    )  # fmt: skip
+    write_page(tmp_path / "audit.html", calm, lambda i: None, "c", "e")
+    assert "No suspects." in (tmp_path / "audit.html").read_text()
