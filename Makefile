@@ -1,9 +1,15 @@
 # One command each; see README.md. PYTHON=python3.11 chooses the interpreter of
-# a new .venv.
+# a new .venv, WORKERS=4 the number of processes that share the tests.
 export PYTHON
+WORKERS ?= 2
 RUN = .venv/bin/python
+# A file's tests share fixtures: they stay in one process.
+PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: help install demo demo-retrieval test lint clean
+# Rooms of which at least 95 % must be run by the tests.
+COVERED = functional faces formats metric_learning
+
+.PHONY: help install demo demo-retrieval test coverage lint clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -18,10 +24,16 @@ demo-retrieval: install  ## train and test OSM/CAA on invented characters
 	@bash tools/demo_retrieval.sh
 
 test: install  ## the whole test suite
-	@$(RUN) -m pytest
+	@$(PYTEST)
 
-lint: install  ## ruff, check and format
-	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+coverage: install  ## the test suite, and which lines it runs
+	@$(PYTEST) --cov --cov-report=term:skip-covered
+	@for room in $(COVERED); do echo "semamb_mm/$$room:"; \
+		$(RUN) -m coverage report --fail-under=95 --skip-covered \
+			--include="semamb_mm/$$room/*" || exit 1; done
+
+lint: install  ## ruff (rules and format) and mypy
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
 
 clean:  ## remove the environment and everything made by demo and tests
 	rm -rf .venv demo_output demo_retrieval_output work_dirs build *.egg-info semamb_mm/.mim

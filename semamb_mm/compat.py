@@ -1,4 +1,4 @@
-"""Mends for the stock stack that are safe to apply on import."""
+"""Fixes for the stock stack that are safe to apply on import."""
 
 from __future__ import annotations
 
@@ -32,8 +32,14 @@ def register_safe_globals() -> None:
     try:
         from numpy._core import multiarray
     except ImportError:  # numpy < 2
-        from numpy.core import multiarray
-    allowed = [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, bytes]
+        from numpy.core import multiarray  # type: ignore[no-redef]
+    allowed: list = [
+        multiarray._reconstruct,
+        multiarray.scalar,
+        np.ndarray,
+        np.dtype,
+        bytes,
+    ]
     allowed += [type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "?efdU"]
     try:
         from mmengine.logging import HistoryBuffer

@@ -12,8 +12,10 @@ CURVE = [0, 1, 2, 3, 4]
 
 
 def faces(samples=300, seed=0, slide=0.0, network=0.05, noise=0.05):
-    """Truth, annotations and a network that errs by one shift a face: a curve of
-    five landmarks along x, and two more beside it."""
+    """Truth, annotations, and a network that errs by one shift a face.
+
+    A curve of five landmarks along x, and two more beside it.
+    """
     rng = np.random.default_rng(seed)
     shape = np.array([[i, 0.1 * i] for i in range(5)] + [[1.0, 2.0], [3.0, 2.0]])
     truth = shape + 0.2 * rng.standard_normal((samples, 1, 2))

@@ -132,8 +132,11 @@ def test_autocast_computes_in_single_precision(dtype):
 @pytest.mark.parametrize("detach_weights", [True, False])
 @pytest.mark.parametrize("chunk_size", [None, 3])
 def test_gradcheck(detach_weights, chunk_size):
-    """The loop's own weights are not constant for finite differences, so that
-    only the gradient through the weights can be checked by them."""
+    """Finite differences of the loss, through the weights too.
+
+    The loop's own weights are not constant for finite differences, so that only the
+    gradient through the weights can be checked by them.
+    """
     embeddings, labels, attention = batch(7, 4, 2, seed=3)
 
     def function(e, a):
