@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 
 from semamb_mm.faces.landmarks import NUM_LANDMARKS
-from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.files import atomic_folder, atomic_write
 from semamb_mm.formats.pts import write_pts
 
 from .annotators import AnnotationNoise, displace_by, get_noise, misplace
@@ -290,10 +289,9 @@ def _agree_on(path: Path, parameters: dict) -> None:
 
 
 def _write_video(video: SyntheticVideo, annotations: np.ndarray, folder: Path) -> None:
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
-    try:
+    with atomic_folder(folder) as unfinished:
         for part, tracks in (("annot", annotations), ("truth", video.keypoints)):
-            (unfinished / part).mkdir(parents=True)
+            (unfinished / part).mkdir()
             for number, keypoints in enumerate(tracks, 1):
                 write_pts(unfinished / part / f"{number:06d}.pts", keypoints)
         path = unfinished / "vid.avi"
@@ -305,9 +303,6 @@ def _write_video(video: SyntheticVideo, annotations: np.ndarray, folder: Path) -
         for number in range(len(video)):
             writer.write(video.frame(number))
         writer.release()
-        os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _wander(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +12,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
 from semamb_mm.faces.landmarks import NUM_LANDMARKS
+from semamb_mm.formats.files import atomic_folder
 from semamb_mm.formats.pts import write_pts
 from semamb_mm.synthetic.annotators import (
     AnnotationNoise,
@@ -166,14 +165,9 @@ def write_pts_tree(dataset: SyntheticFaceDataset, folder: str | os.PathLike) -> 
         dataset: what to write, annotations as they are.
         folder: must not exist yet.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists already; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
-    try:
+    with atomic_folder(folder) as unfinished:
         for part in ("images", "truth"):
-            (unfinished / part).mkdir(parents=True)
+            (unfinished / part).mkdir()
         for idx in range(len(dataset)):
             info = dataset.get_data_info(idx)
             name = f"{info['id']:06d}"
@@ -182,6 +176,3 @@ def write_pts_tree(dataset: SyntheticFaceDataset, folder: str | os.PathLike) -> 
                 raise OSError(f"could not write {image_path}")
             write_pts(unfinished / "images" / f"{name}.pts", info["keypoints"][0])
             write_pts(unfinished / "truth" / f"{name}.pts", dataset.true_keypoints(idx))
-        os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
