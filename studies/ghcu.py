@@ -39,12 +39,12 @@ from mmpose.registry import DATASETS
 from semamb_mm.faces.shape_models import PCAShapeModel, nearest_shape
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.metrics.face_nme import failure_rate, mean_visible
+from semamb_mm.pose.refiners.measure import predict, training_faces
 from semamb_mm.pose.refiners.threshold import (
     choose_threshold,
     neighbour_weights,
     relative_confidence,
 )
-from tools.analysis.choose_ghcu_threshold import predict, training_faces
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = dict(procedural="synthetic", real="300w-subset")

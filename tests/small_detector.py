@@ -1,4 +1,4 @@
-"""A small detector with a GHCU, as files, and the tools that use it."""
+"""A small detector, with and without a GHCU, as files."""
 
 import pytest
 import torch
@@ -53,3 +53,18 @@ GHCU = dict(model=dict(head=dict(refiner=dict(type="GHCU", confidence_threshold=
 @pytest.fixture(scope="session")
 def ghcu_model(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("model"), **GHCU)
+
+
+@pytest.fixture(scope="session")
+def degraded_model(tmp_path_factory):
+    """A GHCU config that degrades in training, and a checkpoint."""
+    path, checkpoint = write_model(tmp_path_factory.mktemp("degraded"), **GHCU)
+    config = Config.fromfile(path)
+    load, *steps = config.train_dataloader.dataset.pipeline
+    degradation = [
+        dict(type="RandomFaceOcclusion", area=(0.1, 0.4), prob=0.5),
+        dict(type="RandomLowQuality", prob=0.5),
+    ]
+    config.train_dataloader.dataset.pipeline = [load, *degradation, *steps]
+    config.dump(path)
+    return path, checkpoint

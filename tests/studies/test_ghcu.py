@@ -1,44 +1,20 @@
-"""studies/ghcu.py and choose_ghcu_threshold.py."""
+"""studies/ghcu.py."""
 
 import sys
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
-from mmpose.apis import init_model
 
+from semamb_mm.pose.refiners.measure import Predictions
 from studies import ghcu
 from tests import ROOT
-from tests.small_detector import GHCU, write_model
-from tools.analysis import choose_ghcu_threshold
-
-DEGRADATION = [
-    dict(type="RandomFaceOcclusion", area=(0.1, 0.4), prob=0.5),
-    dict(type="RandomLowQuality", prob=0.5),
-]
+from tests.small_detector import degraded_model  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def chooser():
-    return choose_ghcu_threshold
-
-
-@pytest.fixture(scope="module")
-def study(chooser):
+def study():
     return ghcu
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A GHCU config that degrades in training, and a checkpoint."""
-    folder = tmp_path_factory.mktemp("model")
-    path, checkpoint = write_model(folder, **GHCU)
-    config = Config.fromfile(path)
-    load, *steps = config.train_dataloader.dataset.pipeline
-    config.train_dataloader.dataset.pipeline = [load, *DEGRADATION, *steps]
-    config.dump(path)
-    return path, checkpoint
 
 
 def call(tool, monkeypatch, *arguments):
@@ -46,46 +22,8 @@ def call(tool, monkeypatch, *arguments):
     tool.main()
 
 
-def test_the_threshold_reaches_the_model_and_the_meta(
-    chooser, model, tmp_path, monkeypatch, capsys
-):
-    path, checkpoint = model
-    config = Config.fromfile(path)
-    # The checkpoint rules only where the config names no threshold.
-    del config.model.head.refiner["confidence_threshold"]
-    config.dump(tmp_path / "config.py")
-    out = tmp_path / "chosen.pth"
-    call(chooser, monkeypatch, tmp_path / "config.py", checkpoint, "--out", out)
-    said = capsys.readouterr().out
-    assert said.count("<- chosen") == 1 and str(out) in said
-    meta = torch.load(out, weights_only=True)["meta"]["ghcu_threshold"]
-    (row,) = [row for row in meta["curve"] if row["chosen"]]
-    assert row["clean"] <= 1.004 * meta["curve"][0]["clean"]
-    chosen = init_model(str(tmp_path / "config.py"), str(out), device="cpu")
-    threshold = chosen.head.refiner.threshold.tolist()
-    assert threshold == pytest.approx(meta["threshold"]) and len(threshold) == 68
-    with pytest.raises(SystemExit, match="is the checkpoint itself"):
-        call(chooser, monkeypatch, path, checkpoint, "--out", checkpoint)
-
-
-def test_what_cannot_be_chosen_from(chooser, model, tmp_path, monkeypatch):
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    with pytest.raises(SystemExit, match="model.head has no refiner"):
-        call(chooser, monkeypatch, *write_model(plain))
-    config = Config.fromfile(model[0])
-    config.model.head.refiner.mode = "replace"
-    config.dump(tmp_path / "replace.py")
-    with pytest.raises(SystemExit, match="mode is 'replace'"):
-        call(chooser, monkeypatch, tmp_path / "replace.py", model[1])
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    with pytest.raises(SystemExit, match="train pipeline has none of"):
-        call(chooser, monkeypatch, *write_model(whole, **GHCU))
-
-
-def test_the_study_measures_every_method_on_all_faces(study, model):
-    path, checkpoint = model
+def test_the_study_measures_every_method_on_all_faces(study, degraded_model):  # noqa: F811
+    path, checkpoint = degraded_model
     rows = study.evaluate(Config.fromfile(path), checkpoint, "procedural", 0)
     assert len(rows) == len(study.CONDITIONS) * (1 + 3 * len(study.REFINERS))
     for row in rows:
@@ -97,7 +35,7 @@ def test_the_study_measures_every_method_on_all_faces(study, model):
     assert f"| {first + 1:.2f} ({first:.2f}-{first + 2:.2f}) |" in text
 
 
-def test_rivals_are_tuned_on_faces_that_are_not_their_own(chooser, study, monkeypatch):
+def test_rivals_are_tuned_on_faces_that_are_not_their_own(study, monkeypatch):
     """The nearest of a face's own shapes is itself: it would always win."""
     rng = np.random.default_rng(0)
     truth = rng.normal(0, 1, (40, 68, 2)) + np.linspace(0, 20, 68)[:, None]
@@ -109,7 +47,7 @@ def test_rivals_are_tuned_on_faces_that_are_not_their_own(chooser, study, monkey
 
     monkeypatch.setattr(study, "nearest_shape", remember)
     hidden, sure = np.zeros((40, 68), bool), np.ones((40, 68))
-    faces = chooser.Predictions(truth, hidden, truth, sure, truth)
+    faces = Predictions(truth, hidden, truth, sure, truth)
     grid = [dict(power=1, neighbours=False)]
     study.tune_rival("nearest", grid, faces, faces, np.arange(68), 0.1)
     assert len(seen) == 2 * 8 and min(seen) > 0.1
