@@ -1,5 +1,52 @@
-"""Metric learning in plain torch: the pair loss, samplers, retrieval scores."""
+"""Metric learning in plain torch and numpy: the pair loss, sampling, retrieval.
 
+Nothing here needs OpenMMLab. ``semamb_mm.pretrain`` registers the same loss,
+sampler and scores into MMPretrain.
+
+- ``loss``: :class:`OSMCAALoss`, the weighted contrastive loss as a module.
+- ``sampling``: :class:`PKSampler`, batches of P classes with K samples each.
+- ``retrieval``: Recall@K, mAP, R-precision and NMI of a set searched in itself;
+  CMC and mAP of tracklets.
+- ``re_ranking``: :func:`re_rank`, k-reciprocal re-ranking.
+
+Example:
+    A linear embedding of two classes, trained on balanced batches:
+
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> labels = torch.arange(2).repeat(20)
+    >>> images = torch.randn(40, 8) + 3 * labels[:, None]
+    >>> model = torch.nn.Linear(8, 2)
+    >>> loss = OSMCAALoss(caa=False)
+    >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    >>> sampler = PKSampler(labels, num_classes_per_batch=2, num_samples_per_class=4)
+    >>> for batch in torch.tensor(list(sampler)).split(sampler.batch_size):
+    ...     optimizer.zero_grad()
+    ...     loss(model(images[batch]), labels[batch]).backward()
+    ...     optimizer.step()
+    >>> scores = retrieval_scores(model(images).detach(), labels, topk=(1,))
+    >>> scores["Recall@1"] > 90
+    True
+"""
+
+from .loss import OSMCAALoss
 from .re_ranking import re_rank
+from .retrieval import (
+    clustering_nmi,
+    pool_tracklets,
+    rankings,
+    retrieval_scores,
+    tracklet_scores,
+)
+from .sampling import PKSampler
 
-__all__ = ["re_rank"]
+__all__ = [
+    "OSMCAALoss",
+    "PKSampler",
+    "clustering_nmi",
+    "pool_tracklets",
+    "rankings",
+    "re_rank",
+    "retrieval_scores",
+    "tracklet_scores",
+]

@@ -1,4 +1,4 @@
-"""A trained retriever on a whole data set."""
+"""Runs a trained retriever on a whole data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from semamb_mm.functional import caa_scores
 
 @torch.no_grad()
 def embed_dataset(model, dataset, batch_size: int = 128) -> Tensor:
-    """Embeddings ``(n, D)`` on the CPU, in the data set's order.
+    """Return embeddings ``(n, D)`` on the CPU, in the data set's order.
 
     Args:
         model: An ``EmbeddingRetriever``.
@@ -33,7 +33,7 @@ def embed_dataset(model, dataset, batch_size: int = 128) -> Tensor:
 
 @torch.no_grad()
 def read_attention(model, embeddings: Tensor, labels: Tensor) -> Tensor:
-    """Class-aware attention ``(n,)`` of training images to their labels.
+    """Return the class-aware attention ``(n,)`` of training images to their labels.
 
     Args:
         model: With an ``OSMCAAHead``.

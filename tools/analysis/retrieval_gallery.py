@@ -30,8 +30,8 @@ from semamb_mm.cli import (
     open_retrieval_model,
     training_set,
 )
+from semamb_mm.metric_learning import rankings, retrieval_scores
 from semamb_mm.pretrain.inference import embed_dataset, read_attention
-from semamb_mm.pretrain.metrics.self_retrieval_metric import rankings, retrieval_scores
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402

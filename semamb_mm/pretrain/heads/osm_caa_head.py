@@ -1,3 +1,5 @@
+"""The head that trains an embedding by OSM/CAA and cross-entropy together."""
+
 from __future__ import annotations
 
 import torch
@@ -65,21 +67,21 @@ class OSMCAAHead(ClsHead):
         self.temperature = temperature
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """The L2-normalised embedding ``(B, D)``."""
+        """Return the L2-normalised embedding ``(B, D)``."""
         return F.normalize(self.embed(feats[-1]))
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """Class scores ``(B, num_classes)`` of the training classes."""
+        """Return class scores ``(B, num_classes)`` of the training classes."""
         return self.context(self.pre_logits(feats)) / self.temperature
 
     def loss(
         self, feats: tuple[Tensor, ...], data_samples: list[DataSample], **kwargs
     ) -> dict[str, Tensor]:
-        """``loss_metric``, ``loss_cls`` and what the attention does.
+        """Return ``loss_metric``, ``loss_cls`` and what the attention does.
 
-        ``attention_mean``, and ``attention_low_share``: the share of all
-        attention that the tenth of samples with the lowest gets (0.1 if all
-        are attended alike).
+        The latter is ``attention_mean`` and ``attention_low_share``: the share
+        of all attention that goes to the tenth of samples with the lowest (0.1
+        if all are attended alike).
 
         Raises:
             ValueError: If a label lies outside the context.

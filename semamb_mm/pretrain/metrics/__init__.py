@@ -1,4 +1,6 @@
-from semamb_mm.metric_learning.re_ranking import re_rank
+"""The metrics that are registered into MMPretrain: they collect, call and log."""
+
+from semamb_mm.metric_learning import re_rank
 
 from .self_retrieval_metric import SelfRetrievalMetric
 from .tracklet_retrieval_metric import TrackletRetrievalMetric

@@ -1,17 +1,18 @@
+"""Video re-identification, tracklet against tracklet, as a metric of MMPretrain."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 
-from semamb_mm.metric_learning.re_ranking import re_rank
+from semamb_mm.metric_learning import pool_tracklets, re_rank, tracklet_scores
 
-from .self_retrieval_metric import checked_embedding
+from .self_retrieval_metric import checked_embedding, checked_topk
 
 ROLES = ("query", "gallery")
 
@@ -54,15 +55,11 @@ class TrackletRetrievalMetric(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if not topk or min(topk) < 1:
-            raise ValueError(
-                f"TrackletRetrievalMetric: topk must be positive, got {topk}"
-            )
+        self.topk = checked_topk(topk, "TrackletRetrievalMetric")
         if pooling not in ("mean", "max"):
             raise ValueError(
                 f"TrackletRetrievalMetric: pooling is 'mean' or 'max', not {pooling!r}"
             )
-        self.topk = tuple(topk)
         self.pooling = pooling
         self.gallery_roles = ROLES if queries_in_gallery else ROLES[1:]
         self.re_ranking = {} if re_ranking is True else re_ranking
@@ -85,7 +82,7 @@ class TrackletRetrievalMetric(BaseMetric):
             self.results.append((key, owner, checked_embedding(sample)))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """The scores of all tracklets."""
+        """Return the scores of all tracklets."""
         query = self.pool(results, ROLES[:1])
         gallery = self.pool(results, self.gallery_roles)
         distances = torch.cdist(query[0], gallery[0]).numpy()
@@ -106,68 +103,13 @@ class TrackletRetrievalMetric(BaseMetric):
         return scores
 
     def pool(self, results: list, roles: Sequence[str]):
-        """Embeddings ``(t, D)``, persons and cameras of the roles' tracklets."""
-        tracklets: dict[tuple[str, int], list] = {}
-        owners: dict[tuple[str, int], tuple[int, int]] = {}
-        for key, owner, embedding in results:
-            role, tracklet = key
-            if role not in roles:
-                continue
-            if owners.setdefault(key, owner) != owner:
-                raise ValueError(
-                    f"{role} tracklet {tracklet} belongs to person and camera "
-                    f"{owners[key]} and to {owner}"
-                )
-            tracklets.setdefault(key, []).append(embedding)
-        if not tracklets:
+        """Return embeddings ``(t, D)``, persons and cameras of the roles' tracklets."""
+        chosen = [result for result in results if result[0][0] in roles]
+        if not chosen:
             raise ValueError(f"no image has the role {' or '.join(roles)!r}")
-        pooled = []
-        for embeddings in tracklets.values():
-            images = F.normalize(torch.from_numpy(np.stack(embeddings)))
-            pooled.append(images.mean(0) if self.pooling == "mean" else images.amax(0))
-        persons, cameras = np.array(list(owners.values())).T
-        return F.normalize(torch.stack(pooled)), persons, cameras
-
-
-def tracklet_scores(
-    distances: np.ndarray,
-    query_persons: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_persons: np.ndarray,
-    gallery_cameras: np.ndarray,
-    topk: Sequence[int],
-) -> dict[str, float]:
-    """``CMC-k`` and ``mAP`` in percent.
-
-    Args:
-        distances: ``(q, g)``.
-        query_persons, query_cameras: ``(q,)``.
-        gallery_persons, gallery_cameras: ``(g,)``; a person <= 0 is a
-            distractor and matches nobody.
-        topk: Ranks of the CMC.
-
-    Raises:
-        ValueError: If no query has a match.
-    """
-    first, average_precision = [], []
-    for row, person, camera in zip(
-        distances, query_persons, query_cameras, strict=True
-    ):
-        same = gallery_persons == person
-        keep = ~(same & (gallery_cameras == camera))
-        order = np.argsort(row[keep], kind="stable")
-        matches = (same & (gallery_persons > 0))[keep][order]
-        ranks = np.flatnonzero(matches) + 1
-        if len(ranks) == 0:
-            continue
-        first.append(ranks[0])
-        average_precision.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
-    if not first:
-        raise ValueError(
-            f"none of {len(distances)} queries has a match under another camera"
+        keys, owners, embeddings = zip(*chosen, strict=True)
+        names = [f"{role} tracklet {number}" for role, number in keys]
+        persons, cameras = zip(*owners, strict=True)
+        return pool_tracklets(
+            np.stack(embeddings), names, persons, cameras, self.pooling
         )
-    first = np.array(first)
-    scores = {f"CMC-{k}": 100 * float((first <= k).mean()) for k in topk}
-    scores["mAP"] = 100 * float(np.mean(average_precision))
-    scores["queries_without_match"] = len(distances) - len(first)
-    return scores

@@ -1,3 +1,5 @@
+"""The image retriever whose predictions carry the embedding."""
+
 from __future__ import annotations
 
 import torch
@@ -44,22 +46,22 @@ class EmbeddingRetriever(ImageToImageRetriever):
             )
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """What the encoder gives to the head."""
+        """Return what the encoder gives to the head."""
         features = self.image_encoder(inputs)
         return features if isinstance(features, tuple) else (features,)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
-        """L2-normalised embeddings ``(B, D)`` of images ``(B, C, H, W)``."""
+        """Return L2-normalised embeddings ``(B, D)`` of images ``(B, C, H, W)``."""
         return F.normalize(self.head.pre_logits(self.encode(inputs)))
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict:
-        """The head's losses."""
+        """Return the head's losses."""
         return self.head.loss(self.encode(inputs), data_samples)
 
     def predict(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs
     ) -> list[DataSample]:
-        """Data samples with ``embedding`` ``(D,)``, and the match if any."""
+        """Return data samples with ``embedding`` ``(D,)``, and the match if any."""
         embeddings = self.extract_feat(inputs)
         if self.matches:
             if not self.prototype_inited:

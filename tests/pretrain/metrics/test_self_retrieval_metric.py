@@ -1,14 +1,11 @@
+"""The scores themselves are tested in tests/metric_learning/test_retrieval.py."""
+
 import numpy as np
 import pytest
 import torch
 
 from semamb_mm.pretrain import SelfRetrievalMetric
-from semamb_mm.pretrain.metrics import self_retrieval_metric
-from semamb_mm.pretrain.metrics.self_retrieval_metric import (
-    clustering_nmi,
-    rankings,
-    retrieval_scores,
-)
+from semamb_mm.pretrain.metrics import self_retrieval_metric as module
 
 
 def circle(*degrees):
@@ -37,84 +34,20 @@ def test_hand_computed():
     assert scores["retrieval/RP"] == 0
 
 
-def test_r_precision_and_map_with_two_relevant():
-    # 0 -> 1(a) 4(b) 9(a) 30(b): R = 2, one of the first two, precisions 1 and 2/3.
-    one = retrieval_scores(
-        circle(0, 1, 4, 9, 30), torch.tensor([0, 0, 1, 0, 2]), topk=(1,)
-    )
-    # 1 -> 0(a) 4(b) 9(a): 1, 2/3; 9 -> 4(b) 1(a) 0(a): 1/2, 2/3.
-    assert one["mAP"] == pytest.approx(100 * (5 / 6 + 5 / 6 + 7 / 12) / 3)
-    assert one["RP"] == pytest.approx(50)
-    assert one["queries_without_match"] == 2
-
-
-def random_set(seed, n=300, classes=20):
-    rng = torch.Generator().manual_seed(seed)
-    labels = torch.randint(classes, (n,), generator=rng)
-    centers = torch.randn(classes, 16, generator=rng)
-    return centers[labels] + 1.5 * torch.randn(n, 16, generator=rng), labels
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_against_pytorch_metric_learning(seed):
-    calculators = pytest.importorskip(
-        "pytorch_metric_learning.utils.accuracy_calculator",
-        reason="pytorch-metric-learning is not installed",
-    )
-    embeddings, labels = random_set(seed)
-    theirs = calculators.AccuracyCalculator(
-        include=("precision_at_1", "r_precision", "mean_average_precision"),
-        k=len(labels) - 1,
-        knn_func=exact_neighbours,
-    ).get_accuracy(torch.nn.functional.normalize(embeddings), labels)
-    ours = retrieval_scores(embeddings, labels, topk=(1,))
-    assert ours["Recall@1"] == pytest.approx(100 * theirs["precision_at_1"])
-    assert ours["RP"] == pytest.approx(100 * theirs["r_precision"])
-    assert ours["mAP"] == pytest.approx(100 * theirs["mean_average_precision"])
-
-
-def exact_neighbours(query, k, reference, ref_includes_query):
-    distances = torch.cdist(query.double(), reference.double())
-    if ref_includes_query:
-        distances.fill_diagonal_(torch.inf)
-    return distances.topk(k, largest=False)
-
-
-def test_blocks_change_nothing():
-    embeddings, labels = random_set(2)
-    whole = retrieval_scores(embeddings, labels, topk=(1, 5))
-    assert retrieval_scores(embeddings, labels, topk=(1, 5), block_size=7) == whole
-
-
-@pytest.mark.parametrize("library", ["faiss", "torch"])
-def test_neighbours_are_the_head_of_the_ranking(library, monkeypatch):
-    if library == "faiss":
-        pytest.importorskip("faiss", reason="faiss is not installed")
-    else:
-        monkeypatch.setattr(self_retrieval_metric, "faiss", None)
-    embeddings, labels = random_set(4)
-    whole = retrieval_scores(embeddings, labels, topk=(1, 5))
-    head = retrieval_scores(
-        embeddings, labels, topk=(1, 5), block_size=50, mean_average_precision=False
-    )
-    del whole["mAP"]
-    assert head == whole
-    embeddings[10:14] = embeddings[10]  # may push the query out of the nearest
-    for queries, order in rankings(embeddings, 3, block_size=50):
-        assert order.shape == (len(queries), 3)
-        assert not (order == queries[:, None]).any()
-    order = torch.cat([order for _, order in rankings(embeddings, 1)])
-    assert set(order[10:14].flatten().tolist()) <= {10, 11, 12, 13}
-
-
-def test_nmi():
+def test_items_choose_the_scores():
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    embeddings, labels = random_set(3, classes=3)
-    apart = torch.eye(3)[labels] + 0.01 * embeddings[:, :3]
-    assert clustering_nmi(apart, labels) == pytest.approx(100)
-    shuffled = labels[torch.randperm(len(labels))]
-    assert clustering_nmi(apart, shuffled) < 20
-    assert set(evaluate(apart, labels, items=["nmi"])) == {"retrieval/NMI"}
+    assert set(evaluate(circle(0, 9, 60, 70), [0, 0, 1, 1], items=["nmi"])) == {
+        "retrieval/NMI"
+    }
+    assert set(evaluate(circle(0, 9), [0, 0], items=["mAP"])) == {"retrieval/mAP"}
+
+
+def test_images_alone_in_their_class_are_logged(monkeypatch):
+    lines = []
+    monkeypatch.setattr(module, "print_log", lambda text, **_: lines.append(text))
+    evaluate(circle(0, 9, 60), [0, 0, 1])
+    assert len(lines) == 1
+    assert "1 of 3 images are the only ones of their class" in lines[0]
 
 
 def test_duplicates_are_found_and_scale_does_not_matter():

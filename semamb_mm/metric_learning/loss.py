@@ -1,0 +1,150 @@
+"""The pair loss of OSM/CAA as a module, with pairs over all ranks.
+
+Wang et al., "Deep Metric Learning by Online Soft Mining and Class-Aware
+Attention", AAAI 2019 (arXiv 1811.01459).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from semamb_mm.functional import caa_scores, weighted_contrastive_loss
+
+
+class OSMCAALoss(nn.Module):
+    """Weighted contrastive loss with soft mining and class-aware attention.
+
+    Wang et al., AAAI 2019; see
+    :func:`semamb_mm.functional.weighted_contrastive_loss`. MMPretrain's
+    registry has this class under the same name.
+
+    Args:
+        osm (bool): Weight pairs by online soft mining. Defaults to ``True``.
+        caa (bool): Weight samples by class-aware attention; needs
+            ``context``. Defaults to ``True``. With both off this is the plain
+            contrastive loss.
+        sigma (float): sigma_OSM. Defaults to 0.8.
+        margin (float): The paper's alpha. Defaults to 1.2.
+        negative_weight (float): The paper's lambda. Defaults to 0.5.
+        temperature (float): Of the attention's softmax. Defaults to 1.0.
+        detach_weights (bool): Whether the weights are constants for the
+            gradient. Defaults to ``True``.
+        chunk_size (int, optional): Rows of the pair matrix at a time.
+        gather (bool): Under distributed training, form pairs over all ranks'
+            samples. Gradient and loss are those of one process with the
+            whole batch. Defaults to ``True``.
+        loss_weight (float): Defaults to 1.0.
+
+    Raises:
+        ValueError: On an option out of range.
+
+    Example:
+        >>> embeddings, labels = torch.eye(4), torch.tensor([0, 0, 1, 1])
+        >>> round(OSMCAALoss(caa=False)(embeddings, labels).item(), 3)
+        0.5
+    """
+
+    def __init__(
+        self,
+        osm: bool = True,
+        caa: bool = True,
+        sigma: float = 0.8,
+        margin: float = 1.2,
+        negative_weight: float = 0.5,
+        temperature: float = 1.0,
+        detach_weights: bool = True,
+        chunk_size: int | None = None,
+        gather: bool = True,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.osm, self.caa = osm, caa
+        self.temperature = temperature
+        self.detach_weights = detach_weights
+        self.gather = gather
+        self.loss_weight = loss_weight
+        self.options: dict[str, Any] = dict(
+            sigma=sigma,
+            margin=margin,
+            negative_weight=negative_weight,
+            detach_weights=detach_weights,
+            chunk_size=chunk_size,
+            soft_mining=osm,
+        )
+        # A wrong option is an error now, not in the first iteration.
+        one, label = torch.zeros(1, 1), torch.zeros(1, dtype=torch.long)
+        weighted_contrastive_loss(one, label, **self.options)
+        caa_scores(one, one, label, temperature=temperature)
+
+    def forward(
+        self, embeddings: Tensor, labels: Tensor, context: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            embeddings: ``(m, D)``; normalised inside.
+            labels: ``(m,)`` integers.
+            context: ``(C, D)`` class context; needed with ``caa=True``.
+
+        Returns:
+            Tensor ``()``.
+
+        Raises:
+            ValueError: If ``caa`` is on and there is no context, or on
+                anything that the functional loss refuses.
+        """
+        attention = None
+        if self.caa:
+            if context is None:
+                raise ValueError(
+                    "OSMCAALoss(caa=True) needs the class context (C, D), the weight "
+                    "of a classification layer; give it, or switch caa off"
+                )
+            attention = self.attention(embeddings, context, labels)
+        if self.gather and _world_size() > 1:
+            embeddings = _gather(embeddings)
+            if attention is not None:
+                attention = _gather(attention)
+            labels = torch.cat(_all_ranks(labels))
+        loss = weighted_contrastive_loss(embeddings, labels, attention, **self.options)
+        return self.loss_weight * loss
+
+    def attention(self, embeddings: Tensor, context: Tensor, labels: Tensor) -> Tensor:
+        """Return the class-aware attention ``(m,)`` of samples to their own labels."""
+        if self.detach_weights:
+            embeddings, context = embeddings.detach(), context.detach()
+        return caa_scores(embeddings, context, labels, temperature=self.temperature)
+
+
+def _gather(tensor: Tensor) -> Tensor:
+    """Return all ranks' rows, this rank's own with their gradient.
+
+    Every rank computes the same loss of the whole batch. DDP averages the
+    ranks' gradients, each rank's being that of its own rows: the factor
+    ``world size`` makes the average their sum.
+    """
+    parts = _all_ranks(tensor.detach())
+    world, rank = _world_size(), dist.get_rank()
+    own = tensor * world - tensor.detach() * (world - 1)
+    return torch.cat([own if i == rank else part for i, part in enumerate(parts)])
+
+
+def _all_ranks(tensor: Tensor) -> list[Tensor]:
+    """Return the tensor of each rank, on this one's device; shapes must agree."""
+    # Gloo and MPI gather tensors of the processor only.
+    on_processor = dist.get_backend() in ("gloo", "mpi")
+    sent = (tensor.cpu() if on_processor else tensor).contiguous()
+    parts = [torch.empty_like(sent) for _ in range(_world_size())]
+    dist.all_gather(parts, sent)
+    return [part.to(tensor.device) for part in parts]
+
+
+def _world_size() -> int:
+    """Return the number of ranks, 1 where no process group has been made."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_world_size()
+    return 1
