@@ -10,6 +10,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from semamb_mm.faces.sizes import face_size
+
 from .search import SearchResult
 
 # Under which a checkpoint holds the store.
@@ -114,10 +116,8 @@ class LatentTargetStore:
 
         A size is the geometric mean of the sides of the visible landmarks' box.
         """
-        points, hidden = self.annotations[rows].double(), ~self.visible[rows][..., None]
-        low = points.masked_fill(hidden, float("inf")).amin(1)
-        high = points.masked_fill(hidden, float("-inf")).amax(1)
-        return (high - low).clamp(min=1e-6).prod(-1).sqrt()
+        points = self.annotations[rows].double().numpy()
+        return torch.from_numpy(face_size(points, self.visible[rows].numpy()))
 
     def record(self, result: SearchResult, momentum: float) -> Tensor:
         """Take over what a search found; it is the target too.
