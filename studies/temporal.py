@@ -23,20 +23,16 @@ Finished videos and trainings are not repeated and stopped ones go on: give the 
 again. Reading videos needs PyAV.
 """
 
-import argparse
 import json
-import os
-import statistics
-import subprocess
-import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.config import Config
+from torch import Tensor
 from tqdm import tqdm
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.faces.sizes import face_size, face_unit
 from semamb_mm.formats.files import atomic_write
@@ -45,21 +41,35 @@ from semamb_mm.functional import consensus_targets, temporal_targets
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY
 from semamb_mm.synthetic.videos import write_video_tree
 
-ROOT = Path(__file__).parents[1]
+from .engine import (
+    NOTHING_FINISHED,
+    ROOT,
+    Change,
+    Run,
+    hook,
+    markdown,
+    merged,
+    scheduled,
+    spread,
+    study_parser,
+    train_all,
+)
+
 CONFIG = ROOT / "configs/semantic_alignment/slim-hourglass_sa_synthetic-96x96.py"
 REGIONS = ("contour", "brows", "eyes", "mouth", "weak", "strong")
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--videos", type=int, default=20, help="(default: 20)")
-    parser.add_argument(
-        "--frames", type=int, default=40, help="of each video (default: 40)"
-    )
-    parser.add_argument("--epochs", type=int, default=12, help="(default: 12)")
+    """Read the command line."""
+    parser = study_parser(__doc__, "work_dirs/temporal_study", seeds=(0, 1))
+    for name, default, text in (
+        ("--videos", 20, "of a seed"),
+        ("--frames", 40, "of each video"),
+        ("--epochs", 12, "of the training"),
+    ):
+        parser.add_argument(
+            name, type=int, default=default, help=f"{text} (default: %(default)s)"
+        )
     parser.add_argument(
         "--windows",
         type=int,
@@ -81,54 +91,66 @@ def parse_args():
         help="share of the annotators' noise that persists from frame to frame "
         "(default: 0.5)",
     )
-    parser.add_argument("--work-dir", default="work_dirs/temporal_study")
-    parser.add_argument("--report", action="store_true", help="train nothing")
     return parser.parse_args()
 
 
-def make_videos(folder, seed, args):
+def videos_of(seed: int, args) -> Path:
+    """Return the folder of a seed's videos."""
+    return Path(args.work_dir).resolve() / "videos" / f"seed{seed}"
+
+
+def make_videos(folder: Path, seed: int, args) -> list[str]:
+    """Write a seed's videos, what is missing of them; return their ids."""
     videos = write_video_tree(
         folder, args.videos, args.frames, seed=seed, drift_share=args.drift_share
     )
-    progress = tqdm(videos, total=args.videos, unit="video", desc=f"seed {seed}")
-    return list(progress)
+    return list(tqdm(videos, total=args.videos, unit="video", desc=f"seed {seed}"))
 
 
-def training_config(tree, ids, seed, epochs):
-    """The synthetic faces' config, on these videos."""
-    config = Config.fromfile(CONFIG)
-    pipeline = config.train_dataloader.dataset.pipeline
-    config.train_dataloader.dataset = dict(
-        type="Face300VWVideoDataset",
-        data_root=str(tree),
-        ids=ids,
-        max_open=len(ids),
-        pipeline=pipeline,
-    )
-    config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
-    config.param_scheduler[1].end = epochs
-    config.custom_hooks[1].start = epochs // 2
+def on_videos(tree: Path, count: int) -> Change:
+    """Train on these videos in the faces' place."""
+
+    def change(config: Config) -> None:
+        config.train_dataloader.dataset = dict(
+            type="Face300VWVideoDataset",
+            data_root=str(tree),
+            ids=[f"s{number:03d}" for number in range(count)],
+            max_open=count,
+            pipeline=config.train_dataloader.dataset.pipeline,
+        )
+
+    return change
+
+
+def search_for_half(config: Config) -> None:
+    """Validate at the end; keep the last checkpoint; search in the second half."""
+    epochs = config.train_cfg.max_epochs
+    config.train_cfg.val_interval = epochs
+    hook(config).start = epochs // 2
     config.default_hooks.checkpoint.update(max_keep_ckpts=1, save_best=None)
-    config.randomness.seed = seed
-    return config
 
 
-def train(folder, config):
-    with atomic_write(folder / "config.py") as file:
-        file.write(config.pretty_text)
-    command = [sys.executable, str(ROOT / "tools/train.py"), str(folder / "config.py")]
-    command += ["--work-dir", str(folder), "--resume"]
-    env = dict(os.environ)
-    env.setdefault("OMP_NUM_THREADS", "1")
-    print(f"training in {folder}; progress is in train.log", flush=True)
-    with open(folder / "train.log", "a") as log:
-        done = subprocess.run(command, stdout=log, stderr=log, env=env)
-    if done.returncode:
-        raise SystemExit(f"{folder}: training failed, see {log.name}")
+def plan(args) -> list[Run]:
+    """Return the training of each seed."""
+    return [
+        Run(
+            (f"{args.epochs} epochs",),
+            seed,
+            Path(args.work_dir),
+            CONFIG,
+            changes=(
+                on_videos(videos_of(seed, args), args.videos),
+                scheduled(args.epochs),
+                search_for_half,
+                merged(args.cfg_options),
+            ),
+        )
+        for seed in args.seeds
+    ]
 
 
-def tracks(state, tree):
-    """Annotations, search results and truth, (videos, frames, 68, 2), pixels."""
+def tracks(state: Mapping, tree: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Return annotations, search results, truth: (videos, frames, 68, 2) pixels."""
     places = [key.split("/") for key in state["keys"]]
     truth = [read_pts(tree / video / "truth" / f"{n}.pts") for video, n in places]
     shape = (len({video for video, _ in places}), -1, 68, 2)
@@ -136,13 +158,17 @@ def tracks(state, tree):
     return tuple(p.double().view(shape) for p in points)
 
 
-def reach_consensus(annotations, found, options):
+def reach_consensus(annotations: Tensor, found: Tensor, options: Mapping) -> Tensor:
+    """Return the consensus of annotations and search, pixels."""
     size = torch.from_numpy(face_size(annotations.numpy()))[..., None, None]
     flat = ((p / size).flatten(0, 1) for p in (annotations, found))
     return consensus_targets(*flat, **options).view(found.shape) * size
 
 
-def agree(points, annotations, found, window, stride):
+def agree(
+    points: Tensor, annotations: Tensor, found: Tensor, window: int, stride: int
+) -> Tensor:
+    """Return targets made to agree over time."""
     videos, frames = points.shape[:2]
     smooth = temporal_targets(
         *(p.flatten(0, 1) for p in (points, annotations, found)),
@@ -153,8 +179,8 @@ def agree(points, annotations, found, window, stride):
     return smooth.view(points.shape)
 
 
-def along_annotations(annotations, found, window):
-    """Mean over the window of what the search found, each moved by the annotations."""
+def along_annotations(annotations: Tensor, found: Tensor, window: int) -> Tensor:
+    """Return the window's mean of what was found, each moved by the annotations."""
     offsets, frames = found - annotations, found.shape[1]
     mean = [
         offsets[:, max(0, t - window) : t + window + 1].mean(1) for t in range(frames)
@@ -162,8 +188,14 @@ def along_annotations(annotations, found, window):
     return annotations + torch.stack(mean, 1)
 
 
-def variants(annotations, found, consensus, windows, stride):
-    """Name to targets, in the table's order."""
+def variants(
+    annotations: Tensor,
+    found: Tensor,
+    consensus: Mapping,
+    windows: Sequence[int],
+    stride: int,
+) -> dict[str, Tensor]:
+    """Return name to targets, in the table's order."""
     joint = reach_consensus(annotations, found, consensus)
     result = {"annotations": annotations, "search": found, "consensus": joint}
     for name in ("annotations", "search", "consensus"):
@@ -183,8 +215,8 @@ def variants(annotations, found, consensus, windows, stride):
     return result
 
 
-def figures(targets, truth):
-    """RMS errors of the regions and jitter of weak and strong landmarks, percent."""
+def figures(targets: Tensor, truth: Tensor) -> dict[str, float]:
+    """Return RMS errors of the regions and jitter, percent."""
     unit = torch.from_numpy(face_unit(truth.flatten(0, 1).numpy()))
     error = 100 * (targets - truth) / unit.view(*truth.shape[:2], 1, 1)
     jitter = error.diff(n=2, dim=1)
@@ -200,51 +232,45 @@ def figures(targets, truth):
     return row
 
 
-def study(seed, args):
-    """Rows of one seed: variant to figures."""
-    folder = Path(args.work_dir).resolve() / f"seed{seed}"
-    tree, checkpoint = folder / "videos", folder / f"epoch_{args.epochs}.pth"
-    if not checkpoint.exists():
-        if args.report:
-            return None
-        ids = make_videos(tree, seed, args)
-        train(folder, training_config(tree, ids, seed, args.epochs))
-    state = torch.load(checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+def study(run: Run, args) -> dict[str, dict[str, float]]:
+    """Return what one seed's training gives: variant to figures."""
+    state = torch.load(run.checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+    tree = videos_of(run.seed, args)
     annotations, found, truth = (p[:, :: args.stride] for p in tracks(state, tree))
-    consensus = Config.fromfile(CONFIG).custom_hooks[1].consensus
+    consensus = hook(Config.fromfile(CONFIG)).consensus
     made = variants(annotations, found, consensus, args.windows, args.stride)
     return {name: figures(targets, truth) for name, targets in made.items()}
 
 
-def table(rows):
-    """Markdown; rows: seed to variant to figures."""
+def table(rows: Mapping[int, Mapping[str, Mapping[str, float]]]) -> str:
+    """Return Markdown of seed to variant to figures."""
     first = next(iter(rows.values()))
     columns = list(next(iter(first.values())))
     lines = [
-        "| targets | " + " | ".join(columns) + " |",
-        "|---" * (1 + len(columns)) + "|",
+        [
+            name,
+            *(
+                spread(seed[name][column] for seed in rows.values())
+                for column in columns
+            ),
+        ]
+        for name in first
     ]
-    for name in first:
-        cells = []
-        for column in columns:
-            values = [seed[name][column] for seed in rows.values()]
-            cell = f"{statistics.mean(values):.2f}"
-            if len(values) > 1:
-                cell += f" ± {statistics.stdev(values):.2f}"
-            cells.append(cell)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return markdown(["targets", *columns], lines) + "\n"
 
 
 def main():
+    """Train what is missing and report."""
     args = parse_args()
-    rows = {}
-    for seed in args.seeds:
-        row = study(seed, args)
-        if row is not None:
-            rows[seed] = row
+    runs = plan(args)
+    if not args.report:
+        for run in runs:
+            if not run.finished:
+                make_videos(videos_of(run.seed, args), run.seed, args)
+        train_all(runs, args.jobs)
+    rows = {run.seed: study(run, args) for run in runs if run.finished}
     if not rows:
-        raise SystemExit("no training is finished yet: nothing to report")
+        raise SystemExit(NOTHING_FINISHED)
     out = Path(args.work_dir)
     with atomic_write(out / "results.json") as file:
         json.dump(rows, file, indent=2)

@@ -10,22 +10,16 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, HOOKS
 
-import semamb_mm.pose  # noqa: F401
 from semamb_mm.synthetic.videos import SyntheticVideo
 from studies import temporal
 
 
 @pytest.fixture(scope="module")
-def study():
-    return temporal
-
-
-@pytest.fixture(scope="module")
-def tree(study, tmp_path_factory):
-    """A seed's folder with videos and what a search might have found in them."""
-    folder = tmp_path_factory.mktemp("study") / "seed3"
-    args = argparse.Namespace(videos=2, frames=12, drift_share=0.5)
-    ids = study.make_videos(folder / "videos", 3, args)
+def tree(tmp_path_factory):
+    """A work folder with a seed's videos and what a search might have found in them."""
+    folder = tmp_path_factory.mktemp("study")
+    args = arguments(folder)
+    ids = temporal.make_videos(temporal.videos_of(3, args), 3, args)
     assert ids == ["s000", "s001"]
     clips = [SyntheticVideo(3, i, 12) for i in range(2)]
     annotations = torch.from_numpy(np.stack([c.annotate() for c in clips]))
@@ -37,7 +31,9 @@ def tree(study, tmp_path_factory):
         annotations=annotations.flatten(0, 1),
         found=found.flatten(0, 1),
     )
-    torch.save({study.CHECKPOINT_KEY: state}, folder / "epoch_4.pth")
+    (run,) = temporal.plan(args)
+    run.folder.mkdir(parents=True)
+    torch.save({temporal.CHECKPOINT_KEY: state}, run.checkpoint)
     return folder
 
 
@@ -47,15 +43,18 @@ def arguments(tree, **changes):
         epochs=4,
         windows=[0, 4],
         stride=1,
-        work_dir=str(tree.parent),
-        report=True,
+        videos=2,
+        frames=12,
+        drift_share=0.5,
+        work_dir=str(tree),
+        cfg_options={},
     )
     return argparse.Namespace(**dict(given, **changes))
 
 
-def test_the_training_is_of_these_videos(study, tree, tmp_path):
-    config = study.training_config(tree / "videos", ["s000", "s001"], 3, 8)
-    (tmp_path / "config.py").write_text(config.pretty_text)
+def test_the_training_is_of_these_videos(tree, tmp_path):
+    (run,) = temporal.plan(arguments(tree, epochs=8))
+    run.resolved.dump(tmp_path / "config.py")
     config = Config.fromfile(tmp_path / "config.py")
     assert config.train_cfg.max_epochs == config.param_scheduler[1].end == 8
     assert config.randomness.seed == 3
@@ -67,15 +66,22 @@ def test_the_training_is_of_these_videos(study, tree, tmp_path):
     assert "LoadLatentTargets" in steps and "RandomFlip" in steps
 
 
+def measure(tree, **changes):
+    args = arguments(tree, **changes)
+    (run,) = temporal.plan(args)
+    return temporal.study(run, args)
+
+
 def check_way(rows, name, way):
     still, calm = (rows[f"{name}, {way}, window {w}"] for w in (0, 4))
     assert still == pytest.approx(rows[name])
     assert calm["strong jitter"] < 0.8 * rows[name]["strong jitter"]
 
 
-def test_figures_of_the_variants(study, tree):
-    rows = study.study(3, arguments(tree))
-    assert study.study(4, arguments(tree)) is None
+def test_figures_of_the_variants(tree):
+    rows = measure(tree)
+    (run,) = temporal.plan(arguments(tree, seeds=[4]))
+    assert not run.finished
     clips = [SyntheticVideo(3, i, 12) for i in range(2)]
     error = np.concatenate(
         [
@@ -98,30 +104,28 @@ def test_figures_of_the_variants(study, tree):
     assert along == pytest.approx(rows["annotations"]["weak jitter"], rel=0.2)
 
 
-def test_every_second_frame(study, tree):
-    rows, half = (study.study(3, arguments(tree, stride=s)) for s in (1, 2))
+def test_every_second_frame(tree):
+    rows, half = (measure(tree, stride=s) for s in (1, 2))
     assert half["search"]["weak"] == pytest.approx(rows["search"]["weak"], rel=0.1)
     # A window of four frames holds two on either side.
-    wide = study.study(3, arguments(tree, windows=[2]))
+    wide = measure(tree, windows=[2])
     name = "annotations, temporal, window"
     assert half[f"{name} 4"]["weak"] != half["annotations"]["weak"]
     assert half[f"{name} 4"]["weak"] == pytest.approx(wide[f"{name} 2"]["weak"], 0.2)
 
 
-def test_the_command_prints_and_keeps_the_table(study, tree, monkeypatch, capsys):
+def test_the_command_prints_and_keeps_the_table(tree, monkeypatch, capsys):
     command = ["--report", "--seeds", "3", "9", "--epochs", "4", "--windows", "4"]
-    monkeypatch.setattr(
-        sys, "argv", ["study", *command, "--work-dir", str(tree.parent)]
-    )
-    study.main()
+    monkeypatch.setattr(sys, "argv", ["study", *command, "--work-dir", str(tree)])
+    temporal.main()
     shown = capsys.readouterr().out
     assert "seeds 3\n" in shown and "| consensus, temporal, window 4 |" in shown
-    assert (tree.parent / "table.md").read_text() in shown
+    assert (tree / "table.md").read_text() in shown
     monkeypatch.setattr(sys, "argv", ["study", "--report", "--seeds", "9"])
     with pytest.raises(SystemExit, match="no training is finished"):
-        study.main()
+        temporal.main()
 
 
-def test_seeds_are_averaged(study):
+def test_seeds_are_averaged():
     rows = {s: {"search": {"weak": w}} for s, w in ((0, 1.0), (1, 3.0))}
-    assert study.table(rows).splitlines()[2] == "| search | 2.00 ± 1.41 |"
+    assert temporal.table(rows).splitlines()[2] == "| search | 2.00 ± 1.41 |"
