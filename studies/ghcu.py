@@ -16,26 +16,22 @@ low quality (blur, downscaling, JPEG).
 Writes ``results.csv`` (every run) and ``table.md`` (mean and spread over the seeds)
 to --work-dir. Finished trainings are not repeated and stopped ones go on: give the
 command again. --detectors takes detectors that are trained already, such as the plain
-ones of alignment_study.py:
+ones of studies.alignment:
 
     --detectors real=work_dirs/study/real/as_annotated/plain/seed{seed}/epoch_20.pth
 """
 
-import argparse
-import csv
-import json
 import os
-import subprocess
-import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmpose.apis import init_model
 from mmpose.registry import DATASETS
 
+from semamb_mm.cli import open_pose_model
 from semamb_mm.faces.shape_models import PCAShapeModel, nearest_shape
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.metrics.face_nme import failure_rate, mean_visible
@@ -46,7 +42,19 @@ from semamb_mm.pose.refiners.threshold import (
     relative_confidence,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+from .engine import (
+    NOTHING_FINISHED,
+    ROOT,
+    Run,
+    markdown,
+    measured,
+    merged,
+    spread,
+    study_parser,
+    train_all,
+    write_csv,
+)
+
 DATA = dict(procedural="synthetic", real="300w-subset")
 CONDITIONS = {
     "clean": (),
@@ -75,33 +83,30 @@ TUNED_ON = 5  # each fifth training face
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    """Read the command line."""
+    parser = study_parser(
+        __doc__, "work_dirs/ghcu_study", cases=list(DATA), options_of="the GHCU's runs"
     )
-    parser.add_argument(
-        "--data", nargs="+", choices=sorted(DATA), default=["procedural", "real"]
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--work-dir", default="work_dirs/ghcu_study")
     parser.add_argument(
         "--detectors",
         nargs="+",
         default={},
         action=DictAction,
-        metavar="DATA=CHECKPOINT",
+        metavar="CASE=CHECKPOINT",
         help="trained detectors, {seed} standing for the seed; default: train them",
     )
-    parser.add_argument("--report", action="store_true", help="train nothing")
-    parser.add_argument("--cfg-options", nargs="+", default=[], help="of the GHCU")
     args = parser.parse_args()
+    args.cases = args.cases or list(DATA)
     unknown = sorted(set(args.detectors) - set(DATA))
     if unknown:
         parser.error(f"--detectors {unknown[0]}: expected one of {sorted(DATA)}")
+    if "real" in args.cases and "DATA_ROOT" not in os.environ:
+        raise SystemExit("real needs DATA_ROOT: a folder with train.txt and val.txt")
     return args
 
 
-def given_detector(patterns, data, seed):
-    """Path of a detector that is trained already, or None.
+def given_detector(patterns: Mapping[str, str], data: str, seed: int) -> Path | None:
+    """Return the path of a detector that is trained already, if one is given.
 
     Raises:
         SystemExit: If it does not exist.
@@ -114,53 +119,31 @@ def given_detector(patterns, data, seed):
     return path
 
 
-def check_settings(folder, detector, options):
-    """Remember what a run is made of.
-
-    Raises:
-        SystemExit: If the folder holds a run made of something else.
-    """
-    path = folder / "settings.json"
-    settings = dict(detector=detector and str(detector), options=list(options))
-    if path.exists():
-        found = json.loads(path.read_text())
-        if found != settings:
-            raise SystemExit(
-                f"{path}: this run was begun with {found}, the command asks for "
-                f"{settings}; take another --work-dir or delete {folder}"
+def plan(args) -> Iterator[Run]:
+    """Yield the training of each GHCU, after that of its detector."""
+    for data in args.cases:
+        name = f"{DATA[data]}-96x96.py"
+        plain = ROOT / f"configs/semantic_alignment/slim-hourglass_plain_{name}"
+        ghcu = ROOT / f"configs/ghcu/slim-hourglass_ghcu_{name}"
+        for seed in args.seeds:
+            common = dict(seed=seed, work_dir=Path(args.work_dir))
+            given = None if args.report else given_detector(args.detectors, data, seed)
+            if given is None:
+                after = Run((data, "detector"), config=plain, **common)
+                changes = ()
+            else:
+                after, changes = None, (merged(dict(load_from=str(given))),)
+            yield Run(
+                (data, "ghcu"),
+                config=ghcu,
+                changes=(*changes, merged(args.cfg_options)),
+                after=after,
+                **common,
             )
-    with atomic_write(path) as file:
-        json.dump(settings, file, indent=2)
 
 
-def load_config(path, options):
-    """The config as tools/train.py sees it."""
-    config = Config.fromfile(path)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--options", nargs="*", action=DictAction)
-    config.merge_from_dict(parser.parse_args(["--options", *options]).options)
-    return config
-
-
-def train(config, folder, seed, options):
-    """Train unless it is done; the last checkpoint."""
-    epochs = load_config(config, options).train_cfg.max_epochs
-    checkpoint = folder / f"epoch_{epochs}.pth"
-    if not checkpoint.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(ROOT / "tools/train.py"), str(config)]
-        command += ["--work-dir", str(folder), "--resume", "--cfg-options"]
-        command += [f"randomness.seed={seed}", *options]
-        print(f"training {folder}", flush=True)
-        with open(folder / "train.log", "a") as log:
-            done = subprocess.run(command, stdout=log, stderr=log)
-        if done.returncode:
-            raise SystemExit(f"{folder}: training failed, see {log.name}")
-    return checkpoint
-
-
-def fit_rival(faces, name, settings, shapes, model):
-    """Positions ``(N, K, 2)`` of a rival for all faces."""
+def fit_rival(faces, name, settings, shapes, model) -> np.ndarray:
+    """Return positions ``(N, K, 2)`` of a rival for all faces."""
     ratio = relative_confidence(
         torch.as_tensor(faces.confidence, dtype=torch.float64),
         torch.as_tensor(settings["median"], dtype=torch.float64),
@@ -183,18 +166,18 @@ def fit_rival(faces, name, settings, shapes, model):
 
 
 def select(faces, which):
-    """Some of the faces alone."""
+    """Return some of the faces alone."""
     return type(faces)(*(part[which] for part in vars(faces).values()))
 
 
-def training_shapes(truth, pairs):
-    """``(2N, K, 2)`` the wholly labelled faces of ``(N, K, 2)``, and mirrored."""
+def training_shapes(truth: np.ndarray, pairs: Sequence[int]) -> np.ndarray:
+    """Return the wholly labelled faces of ``(N, K, 2)``, and mirrored: (2N, K, 2)."""
     truth = truth[~np.isnan(truth).any((1, 2))].astype(np.float64)
     return np.concatenate([truth, truth[:, pairs] * (-1, 1)])
 
 
 def tune_rival(name, grid, clean, degraded, pairs, neighbourhood):
-    """Settings of least error on training faces, and each mode's threshold.
+    """Return settings of least error on training faces, and each mode's threshold.
 
     The faces tuned on are left out of the rival's own shapes: a face's nearest
     shape would be its own.
@@ -223,8 +206,8 @@ def tune_rival(name, grid, clean, degraded, pairs, neighbourhood):
     return best[1:]
 
 
-def figures(faces, errors):
-    """The table's figures, percent, of ``(N, K)`` errors."""
+def figures(faces, errors: np.ndarray) -> dict[str, float]:
+    """Return the table's figures, percent, of ``(N, K)`` errors."""
     overall = mean_visible(errors, 1)
     hidden = mean_visible(np.where(faces.occluded, errors, np.nan), 1)
     hidden = hidden[~np.isnan(hidden)]
@@ -237,18 +220,18 @@ def figures(faces, errors):
     return dict(zip(FIGURES, (100 * float(v) for v in values)))
 
 
-def evaluate(config, checkpoint, data, seed):
-    """Rows of all methods under all conditions."""
+def evaluate(config: Config, checkpoint: Path, data: str, seed: int) -> list[dict]:
+    """Return the rows of all methods under all conditions."""
     init_default_scope("mmpose")
-    model = init_model(config, str(checkpoint), device="cpu")
+    model = open_pose_model(config, checkpoint)
     np.random.seed(0)
     clean, degraded = (
         predict(model, training_faces(config, degrade, 0)) for degrade in (False, True)
     )
     neighbourhood = model.head.refiner.neighbourhood
-    measured = clean.measured(neighbourhood), degraded.measured(neighbourhood)
+    seen = clean.measured(neighbourhood), degraded.measured(neighbourhood)
     thresholds = {
-        "GHCU": {mode: choose_threshold(*measured, mode)[0] for mode in TUNED_MODES}
+        "GHCU": {mode: choose_threshold(*seen, mode)[0] for mode in TUNED_MODES}
     }
     pairs = DATASETS.build(config.test_dataloader.dataset).metainfo["flip_indices"]
     shapes = training_shapes(clean.truth, pairs)
@@ -261,45 +244,50 @@ def evaluate(config, checkpoint, data, seed):
         print(name, {k: v for k, v in settings[name].items() if k != "median"})
     rows = []
     for condition, transforms in CONDITIONS.items():
-        dataset = config.test_dataloader.dataset.copy()
-        load, *steps, pack = dataset.pipeline
-        extra = [dict(t, prob=1.0, seed=1) for t in transforms]
-        dataset.pipeline = [load, *extra, *steps, dict(pack, pack_transformed=True)]
-        faces = predict(model, DATASETS.build(dataset))
+        faces = predict(model, spoilt_faces(config, transforms))
         refined = {
             name: fit_rival(faces, name, settings[name], shapes, pca)
             for name in settings
         }
         refined["GHCU"] = None
-        measured = {
+        found = {
             name: faces.measured(neighbourhood, refined[name]) for name in REFINERS
         }
-        for method, errors in methods(measured, thresholds):
+        for method, errors in methods(found, thresholds):
             row = dict(data=data, condition=condition, method=method, seed=seed)
             rows.append({**row, **figures(faces, errors)})
     return rows
 
 
-def methods(measured, thresholds):
-    """Name and errors ``(N, K)`` of the detector and of each refiner and mode."""
-    first = measured[REFINERS[0]]
+def spoilt_faces(config: Config, transforms: Sequence[Mapping]):
+    """Return the test data set, its images spoilt by transforms."""
+    dataset = config.test_dataloader.dataset.copy()
+    load, *steps, pack = dataset.pipeline
+    extra = [dict(t, prob=1.0, seed=1) for t in transforms]
+    dataset.pipeline = [load, *extra, *steps, dict(pack, pack_transformed=True)]
+    return DATASETS.build(dataset)
+
+
+def methods(found: Mapping, thresholds: Mapping) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and errors ``(N, K)`` of the detector and of each refiner and mode."""
+    first = found[REFINERS[0]]
     yield "detector", first.errors(first.detected)
     for mode, label in (("threshold", ""), ("blend", ", blended")):
-        for name, found in measured.items():
-            positions = found.combined(thresholds[name][mode], mode)
-            yield name + label, found.errors(positions)
-    for name, found in measured.items():
-        yield f"{name}, alone", found.errors(found.refined)
+        for name, faces in found.items():
+            positions = faces.combined(thresholds[name][mode], mode)
+            yield name + label, faces.errors(positions)
+    for name, faces in found.items():
+        yield f"{name}, alone", faces.errors(faces.refined)
 
 
-def table(rows):
-    """Markdown, mean and range over the seeds: errors, then failure rates."""
-    seeds = sorted({int(r["seed"]) for r in rows})
+def table(rows: Sequence[Mapping]) -> str:
+    """Return Markdown, mean and range over the seeds: errors, then failure rates."""
+    seeds = sorted({r["seed"] for r in rows})
     parts = []
     for data in dict.fromkeys(r["data"] for r in rows):
         mine = [r for r in rows if r["data"] == data]
-        for figures_shown in (("NME", "NME occluded"), ("FR@8", "FR@10")):
-            parts.append(f"**{data}**\n\n{pivot(mine, figures_shown)}")
+        for shown in (("NME", "NME occluded"), ("FR@8", "FR@10")):
+            parts.append(f"**{data}**\n\n{pivot(mine, shown)}")
     parts.append(
         f"Percent of the outer eye distance; seeds {seeds}, mean (range).\n"
         "'occluded': over the occluded landmarks alone. FR: faces whose mean error is "
@@ -308,8 +296,8 @@ def table(rows):
     return "\n\n".join(parts) + "\n"
 
 
-def pivot(rows, shown):
-    """Methods down, test faces and figures across."""
+def pivot(rows: Sequence[Mapping], shown: Sequence[str]) -> str:
+    """Return Markdown, methods down, test faces and figures across."""
     columns = [
         (condition, figure)
         for condition in dict.fromkeys(r["condition"] for r in rows)
@@ -319,73 +307,43 @@ def pivot(rows, shown):
     titles = [
         f"{condition}, {figure.removeprefix('NME ')}" for condition, figure in columns
     ]
-    lines = [
-        "| method | " + " | ".join(titles) + " |",
-        "|---" * (1 + len(titles)) + "|",
-    ]
+    lines = []
     for method in dict.fromkeys(r["method"] for r in rows):
-        cells = [
-            cell(
-                [
-                    float(r[figure])
-                    for r in rows
-                    if (r["method"], r["condition"]) == (method, condition)
-                ]
-            )
-            for condition, figure in columns
-        ]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells = []
+        for condition, figure in columns:
+            wanted = (method, condition)
+            chosen = [r for r in rows if (r["method"], r["condition"]) == wanted]
+            cells.append(cell([r[figure] for r in chosen]))
+        lines.append([method, *cells])
+    return markdown(["method", *titles], lines)
 
 
-def cell(values):
-    if np.isnan(values).any():
-        return ""
-    spread = f" ({min(values):.2f}-{max(values):.2f})" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{spread}"
+def cell(values: Sequence[float]) -> str:
+    """Return mean and range; nothing if a seed has no such landmarks."""
+    return "" if np.isnan(values).any() else spread(values, how="range")
+
+
+def measure(run: Run) -> list[dict]:
+    """Return the rows of one GHCU."""
+    return evaluate(run.resolved, run.checkpoint, run.names[0], run.seed)
 
 
 def main():
+    """Train what is missing and report."""
     args = parse_args()
-    work_dir = Path(args.work_dir)
-    path = work_dir / "results.csv"
+    runs, work_dir = list(plan(args)), Path(args.work_dir)
+    if not args.report:
+        train_all(runs, args.jobs)
     rows = []
-    for data in args.data:
-        name = DATA[data]
-        plain = (
-            ROOT / f"configs/semantic_alignment/slim-hourglass_plain_{name}-96x96.py"
-        )
-        ghcu = ROOT / f"configs/ghcu/slim-hourglass_ghcu_{name}-96x96.py"
-        if data == "real" and "DATA_ROOT" not in os.environ:
-            raise SystemExit(
-                "real needs DATA_ROOT: a folder with train.txt and val.txt"
-            )
-        for seed in args.seeds:
-            folder = work_dir / data / f"seed{seed}"
-            done = folder / "results.csv"
-            if not args.report:
-                given = given_detector(args.detectors, data, seed)
-                check_settings(folder, given, args.cfg_options)
-            if not done.exists() and not args.report:
-                detector = given or train(plain, folder / "detector", seed, ())
-                options = (f"load_from={detector}", *args.cfg_options)
-                refiner = train(ghcu, folder / "ghcu", seed, options)
-                config = load_config(ghcu, args.cfg_options)
-                write_rows(done, evaluate(config, refiner, data, seed))
-            if done.exists():
-                with open(done, newline="") as file:
-                    rows += list(csv.DictReader(file))
-                write_rows(path, rows)
-                with atomic_write(work_dir / "table.md") as file:
-                    file.write(table(rows))
-    print(table(rows) if rows else f"nothing finished in {work_dir}")
-
-
-def write_rows(path, rows):
-    with atomic_write(path, newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    for run in runs:
+        if run.finished:
+            rows += measured(run, measure)
+            write_csv(work_dir / "results.csv", rows)
+            with atomic_write(work_dir / "table.md") as file:
+                file.write(table(rows))
+    if not rows:
+        raise SystemExit(NOTHING_FINISHED)
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.tables import write_csv as write_table
 
 
 def markdown(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
@@ -45,7 +44,4 @@ def rounded(figures: Mapping[str, float], digits: int = 4) -> dict[str, str]:
 def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) -> None:
     """Write rows under all the names they have; what a row lacks is left empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_write(path, newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, names, ([row.get(name, "") for name in names] for row in rows))
