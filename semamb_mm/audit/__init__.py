@@ -5,7 +5,8 @@ Arrays in, arrays and files out: no framework and no model is needed.
 - ``scores``: how unusual each annotation is in a model's eyes;
 - ``decision``: which landmarks are suspects, and what is proposed instead;
 - ``report``: tables and one page with pictures;
-- ``relabel``: the proposed labels in the data set's own format.
+- ``relabel``: the proposed labels in the data set's own format;
+- ``moves``: how far latent targets moved from the annotations.
 """
 
 from .decision import Audit, decide

@@ -18,6 +18,7 @@ from semamb_mm.formats.tables import write_csv
 from semamb_mm.pictures.targets import draw_targets, plot_moves
 
 from .decision import Audit
+from .moves import mean_shape
 
 _LISTED = 12  # suspects of a sample that the page names
 _ROWS = 20  # of the page's table
@@ -106,17 +107,16 @@ def _unit(audit: Audit) -> np.ndarray:
 
 def _ambiguity(audit: Audit) -> str:
     """Draw how far targets, or predictions, lie from the annotations."""
-    annotations, unit = audit.annotations, _unit(audit)[:, None, None]
+    annotations = audit.annotations
     shown = audit.targets if audit.has_targets else audit.predictions
-    moves = 100 * (shown - annotations) / unit
-    centred = annotations - np.nanmean(annotations, 1, keepdims=True)
+    moves = 100 * (shown - annotations) / _unit(audit)[:, None, None]
     with TemporaryDirectory() as folder:
         plot = Path(folder) / "ambiguity.png"
         plot_moves(
             np.where(audit.suspects[..., None], np.nan, moves),
             plot,
             PERCENT_UNIT,
-            mean_shape=100 * np.nanmean(centred / unit, 0),
+            mean_shape=mean_shape(annotations),
         )
         return _embedded(plot.read_bytes(), "png")
 

@@ -18,12 +18,8 @@ if the checkpoint has them.
 
 from pathlib import Path
 
-import mmcv
 import numpy as np
-import torch
-from mmengine import fileio
-from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.utils import track_iter_progress
+from mmengine.dataset import BaseDataset
 
 from semamb_mm.audit import THRESHOLD, decide
 from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
@@ -36,11 +32,13 @@ from semamb_mm.cli import (
     training_set,
 )
 from semamb_mm.formats.files import atomic_write
+from semamb_mm.pose.inference import predict, read_image
 from semamb_mm.pose.latent_targets.keys import sample_key
 from semamb_mm.pose.latent_targets.samples import located_samples
 
 
 def parse_args(argv=None):
+    """Return the command line's options."""
     parser = model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/audit")
     parser.add_argument(
@@ -61,6 +59,7 @@ def parse_args(argv=None):
 
 
 def main(argv=None):
+    """Predict, decide, and write tables, labels and the page."""
     args = parse_args(argv)
     config = open_config(args)
     dataset = training_set(config, config.val_dataloader.dataset.pipeline)
@@ -128,22 +127,6 @@ def visible_keypoints(info):
     return np.where(visible[:, None], keypoints, np.nan).astype(np.float64)
 
 
-def predict(model, samples, batch_size):
-    """Return keypoints (N, K, 2) in image pixels, scores (N, K), which lie inside."""
-    keypoints, scores, inside = [], [], []
-    starts = range(0, len(samples), batch_size)
-    for start in track_iter_progress(list(starts)):
-        batch = [leaf[i] for leaf, i in samples[start : start + batch_size]]
-        with torch.no_grad():
-            for result in model.test_step(pseudo_collate(batch)):
-                points = result.pred_instances.keypoints[0].astype(np.float64)
-                height, width = result.ori_shape
-                keypoints.append(points)
-                scores.append(result.pred_instances.keypoint_scores[0])
-                inside.append(((points >= 0) & (points < (width, height))).all(-1))
-    return np.stack(keypoints), np.stack(scores), np.stack(inside)
-
-
 def latent_targets(checkpoint, keys, annotations):
     """Return ``(N, K, 2)``, NaN where not annotated; None of a plain checkpoint."""
     store = open_latent_targets(checkpoint)
@@ -185,16 +168,6 @@ def relabel_sample(leaf, info, keypoints, folder):
         return
     root, origin = leaf.data_root or ".", getattr(leaf, "origin", 0)
     relabel_pts(info["img_path"], root, keypoints, folder, origin)
-
-
-def read_image(leaf, index):
-    info = leaf.get_data_info(index)
-    image = info.get("img")
-    if image is None:
-        image = mmcv.imfrombytes(fileio.get(info["img_path"]))
-    if image is None:
-        raise OSError(f"{info['img_path']} cannot be read")
-    return image
 
 
 if __name__ == "__main__":
