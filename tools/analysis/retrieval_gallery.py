@@ -13,11 +13,8 @@ Where the data set knows which labels are wrong (``label_noise``), those are mar
 and the ROC AUC of low attention as a sign of a wrong label is printed.
 """
 
-import csv
-import os
 from pathlib import Path
 
-import matplotlib
 import mmcv
 import numpy as np
 import torch
@@ -30,16 +27,16 @@ from semamb_mm.cli import (
     open_retrieval_model,
     training_set,
 )
+from semamb_mm.formats.tables import write_csv
 from semamb_mm.metric_learning import rankings, retrieval_scores
+from semamb_mm.pictures.image_grid import Framed, draw_image_grid
 from semamb_mm.pretrain.inference import embed_dataset, read_attention
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 RIGHT, WRONG, PLAIN = "#2ca02c", "#d62728", "#888888"
 
 
 def parse_args(argv=None):
+    """Return the command line's options."""
     parser = model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/retrieval_gallery")
     parser.add_argument("--num-queries", type=int, default=10, help="rows of a picture")
@@ -48,6 +45,7 @@ def parse_args(argv=None):
 
 
 def main(argv=None):
+    """Embed both data sets, and write pictures and attention."""
     args = parse_args(argv)
     config = open_config(args, scope="mmpretrain")
     model = open_retrieval_model(config, args.checkpoint, args.device)
@@ -59,7 +57,7 @@ def main(argv=None):
     embeddings = embed_dataset(model, test)
     labels = torch.from_numpy(test.get_gt_labels())
     rows = gallery_rows(embeddings, labels, args.num_queries, args.neighbours)
-    draw_grid(out_dir / "retrieval.png", test, rows, "query")
+    draw_image_grid(out_dir / "retrieval.png", framed(test, rows), "query")
     recall = retrieval_scores(embeddings, labels, (1,))["Recall@1"]
     print(f"Recall@1 {recall:.2f} % of {len(labels)} test images")
 
@@ -67,16 +65,20 @@ def main(argv=None):
     labels = torch.from_numpy(train.get_gt_labels())
     attention = read_attention(model, embeddings, labels)
     infos = [train.get_data_info(i) for i in range(len(train))]
-    write_attention(out_dir / "attention.csv", train, infos, attention)
+    header = ["attention", "image", "label"]
+    header += ["true_label"] * ("true_label" in infos[0])
+    cells = attention_rows(train.metainfo["classes"], infos, attention)
+    write_csv(out_dir / "attention.csv", header, cells)
     rows = outlier_rows(attention, labels, infos, args.num_queries)
-    draw_grid(out_dir / "outliers.png", train, rows, "lowest attention")
+    title = "lowest attention"
+    draw_image_grid(out_dir / "outliers.png", framed(train, rows), title)
     print_auc(infos, attention)
     for name in ("retrieval.png", "outliers.png", "attention.csv"):
         print(f"wrote {out_dir / name}")
 
 
 def gallery_rows(embeddings, labels, count, neighbours):
-    """Rows of ``(index, frame colour, caption)``, the query first."""
+    """Return rows of ``(index, frame colour, caption)``, the query first."""
     nearest, own_rank = [], []
     for queries, order in rankings(embeddings):
         relevant = labels[order] == labels[queries, None]
@@ -97,7 +99,7 @@ def gallery_rows(embeddings, labels, count, neighbours):
 
 
 def outlier_rows(attention, labels, infos, count):
-    """Rows: an image of low attention, then its class's most attended."""
+    """Return rows: an image of low attention, then its class's most attended."""
     rows = []
     for index in attention.argsort()[:count].tolist():
         info = infos[index]
@@ -113,48 +115,29 @@ def outlier_rows(attention, labels, infos, count):
     return rows
 
 
-def draw_grid(path, dataset, rows, title):
-    columns = max(map(len, rows))
-    figure, axes = plt.subplots(
-        len(rows), columns, figsize=(1.4 * columns, 1.55 * len(rows)), squeeze=False
-    )
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.axis("off")
-    for line, row in zip(axes, rows, strict=True):
-        for axis, (index, color, caption) in zip(line, row):
-            axis.axis("on")
-            axis.imshow(mmcv.imread(load_path(dataset, index), channel_order="rgb"))
-            axis.set_title(caption, fontsize=7, pad=2)
-            for spine in axis.spines.values():
-                spine.set(color=color, linewidth=3)
-    axes[0, 0].set_title(f"{title}\n{axes[0, 0].get_title()}", fontsize=7, pad=2)
-    figure.tight_layout(pad=0.4)
-    temporary = path.with_name(f".unfinished-{path.name}")
-    figure.savefig(temporary, dpi=100)
-    plt.close(figure)
-    os.replace(temporary, path)
+def framed(dataset, rows):
+    """Return rows of images for rows of ``(index, frame colour, caption)``."""
+
+    def read(index):
+        path = dataset.get_data_info(index)["img_path"]
+        return mmcv.imread(path, channel_order="rgb")
+
+    return [
+        [Framed(read(index), colour, caption) for index, colour, caption in row]
+        for row in rows
+    ]
 
 
-def load_path(dataset, index):
-    return dataset.get_data_info(index)["img_path"]
-
-
-def write_attention(path, dataset, infos, attention):
-    names = dataset.metainfo["classes"]
-    temporary = path.with_name(f".unfinished-{path.name}")
-    with open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        known = "true_label" in infos[0]
-        writer.writerow(["attention", "image", "label"] + ["true_label"] * known)
-        for index in attention.argsort().tolist():
-            info = infos[index]
-            row = [f"{attention[index]:.6f}", info["img_path"], names[info["gt_label"]]]
-            writer.writerow(row + ([names[info["true_label"]]] if known else []))
-    os.replace(temporary, path)
+def attention_rows(names, infos, attention):
+    """Yield the cells of attention.csv, lowest attention first."""
+    for index in attention.argsort().tolist():
+        info = infos[index]
+        row = [f"{attention[index]:.6f}", info["img_path"], names[info["gt_label"]]]
+        yield row + [names[info["true_label"]]] * ("true_label" in info)
 
 
 def print_auc(infos, attention):
+    """Print how well low attention tells wrong labels, where those are known."""
     if "true_label" not in infos[0]:
         return
     wrong = torch.tensor([info["true_label"] != info["gt_label"] for info in infos])
