@@ -10,13 +10,13 @@ from .landmarks import PARTS_68
 
 
 class LandmarkCurve:
-    """The smooth curve through landmarks: a Catmull-Rom spline, by arc length.
+    """A smooth curve through landmarks: a Catmull-Rom spline, by arc length.
 
     An open curve is continued straight beyond its ends.
 
     Args:
-        points: (K, 2) landmarks in order.
-        closed: whether the last landmark is joined to the first.
+        points: ``(K, 2)`` landmarks in order.
+        closed: Whether the last landmark is joined to the first.
     """
 
     STEPS = 32
@@ -46,7 +46,7 @@ class LandmarkCurve:
         self.landmark_arc = self.arc[:: self.STEPS][: len(points)]
 
     def at(self, arc: np.ndarray) -> np.ndarray:
-        """Points (N, 2) at arc lengths (N,) from the first landmark, in pixels."""
+        """Return the points ``(N, 2)`` at arc lengths ``(N,)``, from the first one."""
         length = self.arc[-1]
         inside = np.mod(arc, length) if self.closed else np.clip(arc, 0, length)
         points = np.stack(
@@ -57,7 +57,7 @@ class LandmarkCurve:
         return points
 
     def tangent(self, arc: np.ndarray) -> np.ndarray:
-        """Unit tangents (N, 2) at arc lengths (N,) within the curve."""
+        """Return unit tangents ``(N, 2)`` at arc lengths ``(N,)`` within the curve."""
         reach = self.arc[-1] * 1e-3
         if self.closed:
             before, after = arc - reach, arc + reach
@@ -88,9 +88,7 @@ def landmark_curves(
     Returns:
         For each part the slice of its landmarks and their curve.
     """
-    curves = []
-    for name in parts:
-        landmarks, closed = PARTS_68[name]
-        part = slice(landmarks.start, landmarks.stop)
-        curves.append((part, LandmarkCurve(keypoints[part], closed)))
-    return curves
+    return [
+        (part.span, LandmarkCurve(keypoints[part.span], part.closed))
+        for part in map(PARTS_68.__getitem__, parts)
+    ]

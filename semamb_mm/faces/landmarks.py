@@ -22,6 +22,11 @@ class Part(NamedTuple):
     landmarks: range
     closed: bool
 
+    @property
+    def span(self) -> slice:
+        """The part's landmarks as a slice of all of them."""
+        return slice(self.landmarks.start, self.landmarks.stop)
+
 
 PARTS_68 = dict(
     contour=Part(range(0, 17), closed=False),

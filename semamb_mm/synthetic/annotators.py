@@ -30,15 +30,15 @@ class AnnotationNoise:
     of its part; ``across`` then displaces it along that curve's normal.
 
     Attributes:
-        contour_along: along the jaw contour (landmarks 0-16), in total.
-        contour_across: across the jaw contour.
-        brow_along: along the brows (17-26).
-        bridge_along: along the bridge of the nose (27-30).
-        inner_across: across the brows and the bridge of the nose.
-        strong: nose base, eyes and mouth (31-67), along each image axis.
-        shared: share of the variance of ``contour_along`` that is one common slide
+        contour_along: Along the jaw contour (landmarks 0-16), in total.
+        contour_across: Across the jaw contour.
+        brow_along: Along the brows (17-26).
+        bridge_along: Along the bridge of the nose (27-30).
+        inner_across: Across the brows and the bridge of the nose.
+        strong: Nose base, eyes and mouth (31-67), along each image axis.
+        shared: Share of the variance of ``contour_along`` that is one common slide
             of all 17 contour landmarks of a face; the rest is independent.
-        gross: share of all landmarks that are misplaced by 0.2 to 0.5, anywhere.
+        gross: Share of all landmarks that are misplaced by 0.2 to 0.5, anywhere.
     """
 
     contour_along: float = 0.0
@@ -86,7 +86,7 @@ NOISE_PRESETS = {
 
 
 def get_noise(noise: str | dict | AnnotationNoise) -> AnnotationNoise:
-    """The noise model of a preset's name, of a dict of fields, or itself."""
+    """Return the noise model of a preset's name, of a dict of fields, or itself."""
     if isinstance(noise, AnnotationNoise):
         return noise
     if isinstance(noise, str):
@@ -108,7 +108,7 @@ def get_noise(noise: str | dict | AnnotationNoise) -> AnnotationNoise:
 def displace(
     keypoints: np.ndarray, rng: np.random.Generator, noise: AnnotationNoise
 ) -> np.ndarray:
-    """Moves true landmarks to where an annotator might have marked them.
+    """Move true landmarks to where an annotator might have marked them.
 
     Errors are zero-mean and Gaussian, and do not depend on the image:
 
@@ -122,8 +122,8 @@ def displace(
 
     Args:
         keypoints: (68, 2), the truth in pixels.
-        rng: the annotator's random numbers.
-        noise: standard deviations as fractions of the outer-eye-corner distance.
+        rng: The annotator's random numbers.
+        noise: Standard deviations as fractions of the outer-eye-corner distance.
 
     Returns:
         (68, 2) float32 in pixels.
@@ -136,7 +136,7 @@ def displace(
 def misplace(
     annotated: np.ndarray, rng: np.random.Generator, noise: AnnotationNoise
 ) -> np.ndarray:
-    """Annotations ``(68, 2)`` with gross errors; draws nothing if there are none."""
+    """Add gross errors to annotations ``(68, 2)``; draw nothing if there are none."""
     if not noise.gross:
         return annotated
     unit = face_unit(annotated[None])[0]
@@ -150,13 +150,13 @@ def misplace(
 def displace_by(
     keypoints: np.ndarray, normal: np.ndarray, common: float, noise: AnnotationNoise
 ) -> np.ndarray:
-    """:func:`displace` by given errors, in units of their standard deviations.
+    """Do as :func:`displace` by given errors, in units of their standard deviations.
 
     Args:
         keypoints: (68, 2), the truth in pixels.
         normal: (68, 2) of each landmark: along and across, or x and y.
-        common: of the slide that all contour landmarks share.
-        noise: the standard deviations.
+        common: Of the slide that all contour landmarks share.
+        noise: The standard deviations.
 
     Returns:
         (68, 2) float32 in pixels.

@@ -19,7 +19,8 @@ from semamb_mm.faces.curves import landmark_curves
 from semamb_mm.faces.landmarks import NUM_LANDMARKS
 
 from .annotators import AnnotationNoise, displace
-from .painter import FacePainter, develop
+from .develop import develop
+from .painter import FacePainter
 
 
 class SyntheticFace(NamedTuple):
@@ -41,13 +42,13 @@ class SyntheticFace(NamedTuple):
 def render_face(
     seed: int, index: int, image_size: int = 160, occlusion: float = 0.2
 ) -> SyntheticFace:
-    """Renders face number ``index`` of the world ``seed``.
+    """Render face number ``index`` of the world ``seed``.
 
     Args:
-        seed: the population; different seeds share no face.
-        index: the face.
-        image_size: side of the square image in pixels.
-        occlusion: share of faces that are partly hidden by an object, a hand or a
+        seed: The population; different seeds share no face.
+        index: The face.
+        image_size: Side of the square image in pixels.
+        occlusion: Share of faces that are partly hidden by an object, a hand or a
             lock of hair.
 
     Returns:
@@ -59,7 +60,7 @@ def render_face(
     occluded = np.zeros(NUM_LANDMARKS, bool)
     if rng.random() < occlusion:
         occluded = artist.occlude()
-    image = develop(rng, artist.painter.canvas, image_size)
+    image = develop(rng, artist.canvas.pixels, image_size)
     keypoints = artist.keypoints
     tangents = np.empty_like(keypoints)
     for part, curve in landmark_curves(keypoints):
@@ -70,7 +71,7 @@ def render_face(
 
 
 def true_keypoints(seed: int, index: int, image_size: int = 160) -> np.ndarray:
-    """The landmarks of :func:`render_face`, (68, 2) float32, without painting it."""
+    """Return the landmarks ``(68, 2)`` of :func:`render_face`, without painting it."""
     painter = FacePainter(np.random.default_rng([seed, index]), image_size)
     return painter.keypoints.astype(np.float32)
 
@@ -78,7 +79,7 @@ def true_keypoints(seed: int, index: int, image_size: int = 160) -> np.ndarray:
 def annotate(
     face: SyntheticFace, rng: np.random.Generator, noise: AnnotationNoise
 ) -> np.ndarray:
-    """What an annotator with this noise would have marked on a face.
+    """Return what an annotator with this noise would have marked on a face.
 
     See :func:`displace`, which does it.
     """

@@ -23,7 +23,10 @@ from semamb_mm.formats.files import atomic_folder, atomic_write
 from semamb_mm.formats.pts import write_pts
 
 from .annotators import AnnotationNoise, displace_by, get_noise, misplace
-from .painter import Expression, FacePainter, Moment, develop
+from .develop import develop
+from .painter import FacePainter
+from .scene import Moment
+from .shape import Expression
 
 PARAMETERS_FILE = "synthetic.json"
 # Kinds of random numbers; 1 and 2 are those of single faces.
@@ -37,12 +40,12 @@ class SyntheticVideo:
     """Video number ``index`` of the world ``seed``; the same arguments, the same video.
 
     Args:
-        seed: the population; different seeds share no face.
-        index: the video, which is one person.
-        num_frames: its length.
-        image_size: side of the square frames in pixels.
-        fps: frames a second, by which the motion is timed.
-        occlusion: chance that something hides a part of the face for up to a third of
+        seed: The population; different seeds share no face.
+        index: The video, which is one person.
+        num_frames: Its length.
+        image_size: Side of the square frames in pixels.
+        fps: Frames a second, by which the motion is timed.
+        occlusion: Chance that something hides a part of the face for up to a third of
             the video.
 
     Raises:
@@ -129,7 +132,7 @@ class SyntheticVideo:
         return self._within_the_image(moments)
 
     def _within_the_image(self, moments: list[Moment]) -> list[Moment]:
-        """One scaling and one shift for the whole video: motion stays smooth."""
+        """Scale and shift the whole video alike: motion stays smooth."""
         placed = np.stack([self._artist(moment).keypoints for moment in moments])
         low, high = placed.min((0, 1)), placed.max((0, 1))
         border, last = _BORDER * self.image_size, self.image_size - 1
@@ -144,20 +147,19 @@ class SyntheticVideo:
 
     @cached_property
     def keypoints(self) -> np.ndarray:
-        """True landmarks of all frames, (num_frames, 68, 2) float32, pixels."""
+        """The true landmarks of all frames, ``(num_frames, 68, 2)`` float32, pixels."""
         placed = [self._artist(moment).keypoints for moment in self.moments]
         return np.stack(placed).astype(np.float32)
 
     def frame(self, number: int) -> np.ndarray:
-        """Frame ``number``, from 0: (H, W, 3) uint8, BGR."""
+        """Return frame ``number``, from 0: ``(H, W, 3)`` uint8, BGR."""
         artist = self._artist(self.moments[number])
         artist.paint(lambda part: self._rng(_PARTS, part))
         if number in self.occluded_frames:
-            artist.rng = self._rng(_OCCLUDER, 1)
-            artist.occlude()
+            artist.occlude(self._rng(_OCCLUDER, 1))
         return develop(
             self._rng(_CAMERA),
-            artist.painter.canvas,
+            artist.canvas.pixels,
             self.image_size,
             grain_rng=self._rng(_GRAIN, number),
         )
@@ -168,7 +170,7 @@ class SyntheticVideo:
         drift_share: float = 0.5,
         drift_frames: float = 12.0,
     ) -> np.ndarray:
-        """What an annotator would have marked, see :func:`annotate_track`."""
+        """Return what an annotator would have marked, see :func:`annotate_track`."""
         rng = self._rng(_ANNOTATOR)
         return annotate_track(
             self.keypoints, rng, get_noise(noise), drift_share, drift_frames
@@ -182,7 +184,7 @@ def annotate_track(
     drift_share: float,
     drift_frames: float,
 ) -> np.ndarray:
-    """Moves the true landmarks of successive frames to where they might be marked.
+    """Move the true landmarks of successive frames to where they might be marked.
 
     The errors of a single frame are those of :func:`displace`. From frame to frame a
     part of them persists, as annotators of video correct what a tracker carried on:
@@ -191,10 +193,10 @@ def annotate_track(
 
     Args:
         keypoints: (T, 68, 2), the truth in pixels.
-        rng: the annotator's random numbers.
-        noise: standard deviations in a single frame.
-        drift_share: share of the variance that persists, 0 to 1.
-        drift_frames: frames after which the correlation of that part has fallen to
+        rng: The annotator's random numbers.
+        noise: Standard deviations in a single frame.
+        drift_share: Share of the variance that persists, 0 to 1.
+        drift_frames: Frames after which the correlation of that part has fallen to
             1/e.
 
     Returns:
@@ -235,7 +237,7 @@ def write_video_tree(
     drift_share: float = 0.5,
     drift_frames: float = 12.0,
 ) -> Iterator[str]:
-    """Writes procedural videos in 300-VW's layout, one at each step.
+    """Write procedural videos in 300-VW's layout, one at each step.
 
     ``<id>/vid.avi`` (Motion JPEG), ``<id>/annot/000001.pts`` as annotated and
     ``<id>/truth/000001.pts``, with the ids ``s000``, ``s001``, ...:
@@ -244,10 +246,16 @@ def write_video_tree(
     the same.
 
     Args:
-        folder: where; made if need be.
-        num_videos, num_frames: how many videos and how many frames each.
-        seed, image_size, fps, occlusion: as in :class:`SyntheticVideo`.
-        noise, drift_share, drift_frames: as in :func:`annotate_track`.
+        folder: Where; made if need be.
+        num_videos: How many videos.
+        num_frames: How many frames each.
+        seed: See :class:`SyntheticVideo`, as for the next three.
+        image_size: Side of the square frames in pixels.
+        fps: Frames a second.
+        occlusion: Chance that something hides a part of the face for a while.
+        noise: See :func:`annotate_track`, as for the next two.
+        drift_share: Share of the annotator's variance that persists.
+        drift_frames: Frames after which its correlation has fallen to 1/e.
 
     Yields:
         str: The id of each video, when it is there.
@@ -259,16 +267,17 @@ def write_video_tree(
     if num_videos < 1:
         raise ValueError(f"num_videos is {num_videos}; expected at least 1")
     folder = Path(folder)
-    film = dict(
-        num_frames=num_frames, image_size=image_size, fps=fps, occlusion=occlusion
-    )
+    film = (num_frames, image_size, fps, occlusion)
+    names = ("num_frames", "image_size", "fps", "occlusion")
     annotator = dict(drift_share=drift_share, drift_frames=drift_frames)
-    parameters = dict(film, seed=seed, noise=asdict(get_noise(noise)), **annotator)
+    parameters = dict(
+        zip(names, film), seed=seed, noise=asdict(get_noise(noise)), **annotator
+    )
     _agree_on(folder / PARAMETERS_FILE, parameters)
     for index in range(num_videos):
         name = f"s{index:03d}"
         if not (folder / name).exists():
-            video = SyntheticVideo(seed, index, **film)
+            video = SyntheticVideo(seed, index, *film)
             _write_video(video, video.annotate(noise, **annotator), folder / name)
         yield name
 
@@ -296,7 +305,7 @@ def _write_video(video: SyntheticVideo, annotations: np.ndarray, folder: Path) -
                 write_pts(unfinished / part / f"{number:06d}.pts", keypoints)
         path = unfinished / "vid.avi"
         size = (video.image_size, video.image_size)
-        code = cv2.VideoWriter_fourcc(*"MJPG")
+        code = cv2.VideoWriter.fourcc(*"MJPG")
         writer = cv2.VideoWriter(str(path), code, video.fps, size)
         if not writer.isOpened():
             raise OSError(f"OpenCV cannot write Motion JPEG to {path}")
@@ -308,14 +317,14 @@ def _write_video(video: SyntheticVideo, annotations: np.ndarray, folder: Path) -
 def _wander(
     rng: np.random.Generator, times: np.ndarray, count: int = 1, waves: int = 4
 ) -> np.ndarray:
-    """(count, T) smooth functions of time, of unit variance: waves of 2 to 20 s."""
+    """Return ``(count, T)`` smooth functions of unit variance: waves of 2 to 20 s."""
     frequency = np.exp(rng.uniform(np.log(0.05), np.log(0.5), (count, waves, 1)))
     phase = rng.uniform(0, 2 * np.pi, (count, waves, 1))
     return np.sqrt(2 / waves) * np.sin(2 * np.pi * frequency * times + phase).sum(1)
 
 
 def _blinks(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """(T,) from 0, eyes open, to 1; a blink takes a quarter of a second."""
+    """Return ``(T,)`` from 0, eyes open, to 1; a blink takes a quarter of a second."""
     closed = np.zeros(len(times))
     at = rng.exponential(2.0)
     while at < times[-1] + 0.12:

@@ -11,8 +11,10 @@ from semamb_mm.synthetic.annotators import (
     displace,
     get_noise,
 )
+from semamb_mm.synthetic.canvas import Canvas, ellipse
+from semamb_mm.synthetic.develop import develop
 from semamb_mm.synthetic.faces import annotate, render_face, true_keypoints
-from semamb_mm.synthetic.painter import _ellipse, _Painter, _Shape, develop
+from semamb_mm.synthetic.shape import Shape
 
 CONTOUR, BROWS, STRONG = (
     np.array(GROUPS_68[name]) for name in ("contour", "brows", "strong")
@@ -60,7 +62,7 @@ def test_left_and_right_are_those_of_mmpose():
     """The shape is its own mirror image under the 300W flip pairs."""
     metainfo = parse_pose_metainfo(dict(from_file="configs/_base_/datasets/300w.py"))
     for seed in range(5):
-        points = _Shape(np.random.default_rng(seed)).landmarks
+        points = Shape(np.random.default_rng(seed)).landmarks
         mirrored = points[metainfo["flip_indices"]] * (-1, 1, 1)
         np.testing.assert_allclose(mirrored, points, atol=1e-12)
 
@@ -74,9 +76,9 @@ def test_other_sizes(image_size):
 
 def test_pixel_centres_are_integers():
     for centre in ([40.0, 30.0], [40.3, 30.75], [41.5, 29.1]):
-        painter = _Painter(80)
-        painter.fill(_ellipse(np.array(centre), (9.0, 6.0)), np.full(3, 255.0))
-        small = cv2.resize(painter.canvas, (80, 80), interpolation=cv2.INTER_AREA)
+        canvas = Canvas(80)
+        canvas.fill(ellipse(np.array(centre), (9.0, 6.0)), np.full(3, 255.0))
+        small = cv2.resize(canvas.pixels, (80, 80), interpolation=cv2.INTER_AREA)
         mass = small[..., 0].astype(float)
         rows, columns = np.mgrid[:80, :80]
         found = np.array([(columns * mass).sum(), (rows * mass).sum()]) / mass.sum()
@@ -84,13 +86,13 @@ def test_pixel_centres_are_integers():
 
 
 def test_photograph_does_not_move_the_face():
-    painter = _Painter(80)
+    canvas = Canvas(80)
     centre = np.array([40.3, 30.75])
-    painter.fill(_ellipse(centre, (9.0, 6.0)), np.full(3, 200.0))
+    canvas.fill(ellipse(centre, (9.0, 6.0)), np.full(3, 200.0))
     rows, columns = np.mgrid[:80, :80]
     found = []
     for seed in range(10):
-        image = develop(np.random.default_rng(seed), painter.canvas, 80)
+        image = develop(np.random.default_rng(seed), canvas.pixels, 80)
         mass = np.where(image[..., 0] > 60, image[..., 0].astype(float), 0)
         found.append([(columns * mass).sum(), (rows * mass).sum()] / mass.sum())
     np.testing.assert_allclose(np.mean(found, 0), centre, atol=0.05)
