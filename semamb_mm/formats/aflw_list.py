@@ -20,13 +20,14 @@ whether their first pixel is (0, 0) or (1, 1) is not known to us.
 from __future__ import annotations
 
 import os
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from semamb_mm.faces.sizes import box_size
+
+from .matlab import Matlab73Error, MatlabError, load_variables
 
 NUM_LANDMARKS = 19
 NUM_TRAIN = 20000
@@ -66,7 +67,7 @@ class AFLWList(NamedTuple):
     splits: dict[str, np.ndarray]
 
     def face_sizes(self) -> np.ndarray:
-        """``(N,)`` square root of the box's area, by which AFLW's NME is divided."""
+        """Return the root of each box's area ``(N,)``: AFLW's NME is divided by it."""
         return box_size(self.boxes)
 
 
@@ -77,8 +78,7 @@ def read_aflw_list(path: str | os.PathLike) -> AFLWList:
         FileNotFoundError: If there is no such file.
         AFLWListError: If it is not such a list.
     """
-    fields = _load(path)
-    names = [str(np.ravel(cell)[0]) for cell in np.ravel(fields["nameList"])]
+    names, fields = _load(path)
     count = len(names)
     for field, columns in (("data", 2 * NUM_LANDMARKS), ("bbox", 4), ("mask_new", 19)):
         if fields[field].shape != (count, columns):
@@ -94,10 +94,11 @@ def read_aflw_list(path: str | os.PathLike) -> AFLWList:
             f"{NUM_TRAIN} faces of the training set"
         )
     visible = fields["mask_new"] > 0
-    data = fields["data"].astype(np.float64)
-    keypoints = data.reshape(count, 2, NUM_LANDMARKS).transpose(0, 2, 1).copy()
+    keypoints = (
+        fields["data"].reshape(count, 2, NUM_LANDMARKS).transpose(0, 2, 1).copy()
+    )
     keypoints[~visible & (keypoints == 0).all(2)] = np.nan
-    boxes = fields["bbox"].astype(np.float64)[:, [0, 2, 1, 3]]
+    boxes = fields["bbox"][:, [0, 2, 1, 3]]
     _check(path, names, keypoints, visible, boxes)
     test = order[NUM_TRAIN:]
     splits = dict(
@@ -107,7 +108,7 @@ def read_aflw_list(path: str | os.PathLike) -> AFLWList:
 
 
 def find_aflw_list(root: str | os.PathLike) -> Path:
-    """``AFLWinfo_release.mat`` in a data root or in its folder ``annotations``.
+    """Return ``AFLWinfo_release.mat`` of a data root or its folder ``annotations``.
 
     Raises:
         FileNotFoundError: If it is in neither.
@@ -123,7 +124,7 @@ def find_aflw_list(root: str | os.PathLike) -> Path:
 
 
 def find_image_folder(root: str | os.PathLike, names: list[str]) -> Path:
-    """The folder that the list's names are below: the first that holds one of them.
+    """Return the folder that the list's names are below: the first that has any.
 
     Raises:
         FileNotFoundError: If none does.
@@ -137,37 +138,42 @@ def find_image_folder(root: str | os.PathLike, names: list[str]) -> Path:
     )
 
 
-def _load(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
+def _load(path: str | os.PathLike) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Return the names of the images, and the other fields as numbers."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no list {path}")
     try:
-        fields = loadmat(str(path), variable_names=FIELDS)
-    except NotImplementedError as error:
+        fields, reasons = load_variables(path)
+    except Matlab73Error as error:
         raise AFLWListError(
             f"{path}: saved in Matlab's format 7.3, which cannot be read here; save it "
             "again with save(..., '-v7'), or take the file as its authors publish it"
         ) from error
-    # Damaged files end in whatever they make the reader stumble over.
-    except (
-        MatReadError,
-        ValueError,
-        TypeError,
-        OSError,
-        EOFError,
-        zlib.error,
-    ) as error:
+    except (MatlabError, OSError) as error:
         raise AFLWListError(
             f"{path}: not a Matlab file that can be read ({error})"
         ) from error
     missing = sorted(set(FIELDS) - set(fields))
+    if missing and reasons:
+        raise AFLWListError(
+            f"{path}: not a Matlab file that can be read ({reasons[0]})"
+        )
     if missing:
         raise AFLWListError(
             f"{path}: no {', '.join(missing)} in it; expected {', '.join(FIELDS)}"
         )
-    return fields
+    names = [str(name) for name in np.ravel(fields["nameList"])]
+    try:
+        numbers = {
+            field: np.array(fields[field], np.float64)
+            for field in FIELDS
+            if field != "nameList"
+        }
+    except (TypeError, ValueError) as error:
+        raise AFLWListError(
+            f"{path}: not a Matlab file that can be read ({error})"
+        ) from error
+    return names, numbers
 
 
 def _check(
