@@ -3,30 +3,17 @@
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
-import semamb_mm.pose  # noqa: F401
 from tests import ROOT
-
-from .test_configs import tiny_tree
 
 CONFIGS = sorted((ROOT / "configs/ghcu").glob("slim-*.py"))
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
-def config(request, tmp_path, monkeypatch):
-    init_default_scope("mmpose")
-    monkeypatch.setenv("DATA_ROOT", str(tiny_tree(tmp_path / "faces")))
-    config = Config.fromfile(str(request.param))
-    for loader in (config.train_dataloader, config.val_dataloader):
-        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        if "num_samples" in loader.dataset:
-            loader.dataset.num_samples = 4
-    config.train_cfg.update(max_epochs=1, val_interval=1)
-    config.work_dir = str(tmp_path / "work")
-    return config
+def config(request, load_slim):
+    return load_slim(request.param)
 
 
 def test_after_a_detector(config, tmp_path):
