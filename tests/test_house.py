@@ -25,8 +25,6 @@ LONGEST = 60  # code lines of a function
 # Functions that are still longer, to be emptied: "path": {names}.
 KNOWN_LONG = {
     "semamb_mm/formats/pts.py": {"read_pts"},
-    "semamb_mm/functional/alignment.py": {"search_latent_targets"},
-    "semamb_mm/functional/pair_mining.py": {"forward"},
     "semamb_mm/metric_learning/re_ranking.py": {"re_rank"},
     "semamb_mm/pictures/targets.py": {"draw_targets"},
     "semamb_mm/pose/heads/semantic_alignment_head.py": {"__init__"},

@@ -1,15 +1,15 @@
 """The papers' mathematics: tensors in, tensors out. Imports torch only."""
 
-from .alignment import (
+from .chi_square import (
     chi_square_loss,
     chi_square_map,
-    curve_tangents,
     gaussian_patch,
     pearson_chi_square,
-    search_latent_targets,
 )
 from .consensus import consensus_targets
+from .curves import curve_tangents
 from .pair_mining import caa_scores, osm_scores, weighted_contrastive_loss
+from .search import search_latent_targets
 from .temporal import temporal_targets
 
 __all__ = [

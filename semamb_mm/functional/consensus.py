@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .alignment import curve_tangents
+from ._checks import first_not_finite, which_count
+from .curves import curve_tangents
 
 _CLIP_ROUNDS = 10
 
@@ -33,7 +34,7 @@ def consensus_targets(
     shrinkage: float | None = None,
     visible: Tensor | None = None,
 ) -> Tensor:
-    """The most likely landmarks, given annotations and search results.
+    """Return the most likely landmarks, given annotations and search results.
 
     With ``y`` the real landmarks, all coordinates of a face in one vector,
     ``o = y + e`` the annotations and ``p = y + n`` what the search found, ``e``
@@ -97,11 +98,7 @@ def consensus_targets(
     o = torch.where(seen[..., None], observed, 0).double()
     p = torch.where(seen[..., None], found, 0).double()
 
-    # Differences along the axes of each landmark: (tangent, normal) or (x, y).
-    along = curve_tangents(p, curves, seen)
-    upright = torch.tensor([1.0, 0.0], dtype=along.dtype, device=along.device)
-    along = torch.where(along.any(-1, keepdim=True), along, upright)
-    axes = torch.stack((along, along.flip(-1) * along.new_tensor([-1, 1])), dim=-2)
+    axes = _axes(p, curves, seen)
     difference = (axes @ (o - p)[..., None]).flatten(1)
     counted = seen.repeat_interleave(2, dim=1)
     usual = _clip_marginally(difference, counted, clip)
@@ -112,18 +109,34 @@ def consensus_targets(
 
     # Where no correlation can be measured nothing can be told apart.
     unexplained = noise_share * (1 - model.shrinkage**2) * model.unexplained
-    noise = torch.diag(unexplained)
-    for curve in sliding:
-        index = 2 * torch.as_tensor(list(curve), device=noise.device)
-        deviation = unexplained[index].sqrt()
-        common = slide_share / (1 - slide_share) * torch.outer(deviation, deviation)
-        noise[index[:, None], index] += common
+    noise = _noise(unexplained, sliding, slide_share)
     network = _nonnegative(model.covariance - noise)
     kept = torch.linalg.solve(network + noise, network)
     moves = model.centred @ kept - model.centred + usual - difference
     moves = (axes.mT @ moves.view(samples, landmarks, 2, 1))[..., 0]
     moves = torch.where(seen[..., None], moves, 0)
     return (observed + moves.to(observed.dtype)).to(observed.dtype)
+
+
+def _axes(points: Tensor, curves: Sequence[Sequence[int]], seen: Tensor) -> Tensor:
+    """Return each landmark's axes ``(N, K, 2, 2)``: (tangent, normal) or (x, y)."""
+    along = curve_tangents(points, curves, seen)
+    upright = torch.tensor([1.0, 0.0], dtype=along.dtype, device=along.device)
+    along = torch.where(along.any(-1, keepdim=True), along, upright)
+    return torch.stack((along, along.flip(-1) * along.new_tensor([-1, 1])), dim=-2)
+
+
+def _noise(
+    unexplained: Tensor, sliding: Sequence[Sequence[int]], slide_share: float
+) -> Tensor:
+    """Return the annotators' covariance ``E (2 K, 2 K)``."""
+    noise = torch.diag(unexplained)
+    for curve in sliding:
+        index = 2 * torch.as_tensor(list(curve), device=noise.device)
+        deviation = unexplained[index].sqrt()
+        common = slide_share / (1 - slide_share) * torch.outer(deviation, deviation)
+        noise[index[:, None], index] += common
+    return noise
 
 
 class _Differences:
@@ -151,11 +164,13 @@ class _Differences:
         still = ~self.centred.any(0)
         covariance = covariance.masked_fill(still | still[:, None], 0)
         variance = covariance.diagonal()
-        if shrinkage is None:
-            shrinkage = _shrinkage(self.centred, covariance, pairs)
-        shrunk = (1 - shrinkage) * covariance
-        spread = torch.where(still, 1, shrinkage * variance)
-        self.shrinkage = shrinkage
+        self.shrinkage: Tensor | float = (
+            _shrinkage(self.centred, covariance, pairs)
+            if shrinkage is None
+            else shrinkage
+        )
+        shrunk = (1 - self.shrinkage) * covariance
+        spread = torch.where(still, 1, self.shrinkage * variance)
         self.covariance = shrunk + torch.diag(spread)
         precision = torch.linalg.inv(self.covariance)
         self.deviation = precision.diagonal().rsqrt()
@@ -167,20 +182,20 @@ class _Differences:
         self.unexplained = torch.minimum(self.unexplained, variance)
 
     def clip(self, difference: Tensor, clip: float) -> Tensor:
-        """Differences no further from what explains them than ``clip`` deviations."""
+        """Return differences within ``clip`` deviations of what explains them."""
         explained = self.mean + self.centred - self.residual
         limit = clip * self.deviation
         return explained + (difference - explained).clamp(-limit, limit)
 
 
 def _nonnegative(matrix: Tensor) -> Tensor:
-    """A symmetric matrix without its negative eigenvalues."""
+    """Return a symmetric matrix without its negative eigenvalues."""
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0)) @ vectors.T
 
 
 def _clip_marginally(difference: Tensor, counted: Tensor, clip: float) -> Tensor:
-    """Differences no further from their median than ``clip`` robust deviations."""
+    """Return differences within ``clip`` robust deviations of their median."""
     known = torch.where(counted, difference, torch.nan)
     median = known.nanmedian(0).values.nan_to_num()
     deviation = 1.4826 * (known - median).abs().nanmedian(0).values.nan_to_num()
@@ -189,7 +204,7 @@ def _clip_marginally(difference: Tensor, counted: Tensor, clip: float) -> Tensor
 
 
 def _shrinkage(difference: Tensor, covariance: Tensor, pairs: Tensor) -> Tensor:
-    """How far to shrink correlations towards none (Schaefer and Strimmer 2005)."""
+    """Return how far to shrink correlations to none (Schaefer and Strimmer 2005)."""
     deviation = covariance.diagonal().sqrt()
     scale = torch.where(deviation > 0, deviation, torch.inf)
     correlation = covariance / torch.outer(scale, scale)
@@ -203,9 +218,15 @@ def _shrinkage(difference: Tensor, covariance: Tensor, pairs: Tensor) -> Tensor:
 
 
 def _check(
-    observed, found, noise_share, slide_share, clip, shrinkage, visible
+    observed: Tensor,
+    found: Tensor,
+    noise_share: float,
+    slide_share: float,
+    clip: float,
+    shrinkage: float | None,
+    visible: Tensor | None,
 ) -> Tensor:
-    """Which landmarks count, ``(N, K)`` bool."""
+    """Return which landmarks count, ``(N, K)`` bool; refuse bad arguments."""
     if observed.dim() != 3 or observed.shape[-1] != 2 or len(observed) < 2:
         raise ValueError(
             "observed must be (N, K, 2) with N of at least 2, got "
@@ -216,10 +237,7 @@ def _check(
             f"found must be {tuple(observed.shape)} like observed, got "
             f"{tuple(found.shape)}"
         )
-    if visible is not None and visible.shape != observed.shape[:2]:
-        raise ValueError(
-            f"visible must be {tuple(observed.shape[:2])}, got {tuple(visible.shape)}"
-        )
+    seen = which_count(observed, visible)
     if not 0 <= noise_share <= 1:
         raise ValueError(f"noise_share must be in [0, 1], got {noise_share}")
     if not 0 <= slide_share < 1:
@@ -228,11 +246,9 @@ def _check(
         raise ValueError(f"clip must be positive, got {clip}")
     if shrinkage is not None and not 0 < shrinkage <= 1:
         raise ValueError(f"shrinkage must be in (0, 1], got {shrinkage}")
-    seen = observed.new_ones(observed.shape[:2]) > 0 if visible is None else visible > 0
-    finite = (torch.isfinite(observed) & torch.isfinite(found)).all(-1)
-    wrong = (seen & ~finite).nonzero()
-    if len(wrong):
-        sample, landmark = wrong[0].tolist()
+    wrong = first_not_finite(torch.cat((observed, found), -1), seen)
+    if wrong is not None:
+        sample, landmark = wrong
         raise ValueError(
             f"sample {sample}, landmark {landmark}: observed "
             f"{observed[sample, landmark].tolist()} and found "

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ._checks import check_positive
+
 
 def osm_scores(
     distances: Tensor,
@@ -24,7 +26,7 @@ def osm_scores(
     sigma: float = 0.8,
     margin: float = 1.2,
 ) -> Tensor:
-    """Online soft mining: how much a pair has to teach.
+    """Return how much a pair has to teach: online soft mining.
 
     ``exp(-d^2 / sigma^2)`` for pairs of one class (near ones, so that a
     class's manifold is kept) and ``max(0, margin - d)`` for pairs of two.
@@ -43,8 +45,8 @@ def osm_scores(
         >>> osm_scores(torch.tensor([0.0, 0.2]), torch.tensor([True, False]))
         tensor([1., 1.])
     """
-    _check_positive("sigma", sigma)
-    _check_positive("margin", margin)
+    check_positive("sigma", sigma)
+    check_positive("margin", margin)
     positive = torch.exp(-distances.square() / sigma**2)
     return torch.where(same_class.bool(), positive, (margin - distances).clamp(min=0))
 
@@ -52,7 +54,7 @@ def osm_scores(
 def caa_scores(
     embeddings: Tensor, context: Tensor, labels: Tensor, *, temperature: float = 1.0
 ) -> Tensor:
-    """Class-aware attention: how well a sample matches its own label.
+    """Return how well a sample matches its own label: class-aware attention.
 
     ``a_i = softmax_k(f_i . c_k / temperature)[y_i]``.
 
@@ -69,7 +71,7 @@ def caa_scores(
         ValueError: On wrong shapes or labels outside ``[0, C)``.
     """
     _check_embeddings(embeddings, labels)
-    _check_positive("temperature", temperature)
+    check_positive("temperature", temperature)
     if context.dim() != 2 or context.shape[1] != embeddings.shape[1]:
         raise ValueError(
             f"context must be (C, {embeddings.shape[1]}) for embeddings of shape "
@@ -100,7 +102,7 @@ def weighted_contrastive_loss(
     chunk_size: int | None = None,
     soft_mining: bool = True,
 ) -> Tensor:
-    """The paper's loss: a contrastive loss whose pairs are softly weighted.
+    """Return the paper's loss: a contrastive loss whose pairs are softly weighted.
 
     ``L = (1 - lambda) L+ + lambda L-`` with
     ``L+ = sum w+ d^2 / 2 sum w+`` over pairs of one class and
@@ -137,8 +139,8 @@ def weighted_contrastive_loss(
             attention that are not finite.
     """
     _check_embeddings(embeddings, labels)
-    _check_positive("sigma", sigma)
-    _check_positive("margin", margin)
+    check_positive("sigma", sigma)
+    check_positive("margin", margin)
     if not 0 <= negative_weight <= 1:
         raise ValueError(f"negative_weight must be in [0, 1], got {negative_weight}")
     if chunk_size is not None and chunk_size < 1:
@@ -154,18 +156,11 @@ def weighted_contrastive_loss(
             attention = attention.to(features)
             if detach_weights:
                 attention = attention.detach()
+        options = _Options(
+            sigma, margin, negative_weight, detach_weights, chunk_size, soft_mining
+        )
         return _WeightedContrastive.apply(
-            features,
-            attention,
-            labels.to(features.device),
-            _Options(
-                sigma,
-                margin,
-                negative_weight,
-                detach_weights,
-                chunk_size,
-                soft_mining,
-            ),
+            features, attention, labels.to(features.device), options
         )
 
 
@@ -198,114 +193,132 @@ class _Pairs(NamedTuple):
     negative_weights: Tensor  # (r, c) w-
     weighted: Tensor  # (r, c) w- max(0, margin - d)
 
-    def entries(self) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
-        """All that constant weights' gradient needs; ``weighted`` is used up."""
-        return self.weighted.mul_(self.inverse), self.positives, self.weights
+    def sums(self) -> Tensor:
+        """Return float64 ``sum w+``, ``sum w+ d^2``, ``sum w-``, ``sum w- slack^2``."""
+        return torch.stack(
+            (
+                self.weights.sum(dtype=torch.float64),
+                (self.weights * self.squared).sum(dtype=torch.float64),
+                self.negative_weights.sum().double(),
+                torch.dot(self.weighted.flatten(), self.slack.flatten()).double(),
+            )
+        )
+
+    def entries(self) -> _Entries:
+        """Return what constant weights' gradient needs; ``weighted`` is used up."""
+        return _Entries(self.weighted.mul_(self.inverse), self.positives, self.weights)
 
 
-def _pairs(features, norms, attention, labels, rows, options: _Options) -> _Pairs:
-    columns = slice(rows.start, None)
-    squared = torch.addmm(
-        norms[columns], features[rows], features[columns].t(), alpha=-2
-    )
-    squared.add_(norms[rows, None])
-    height = len(squared)
-    row, column = (labels[rows, None] == labels[columns]).nonzero(as_tuple=True)
-    upper = row < column
-    positives = row, column = row[upper], column[upper]
-    near = squared[positives].clamp_(min=0)
-    if options.soft_mining:
-        scores = torch.exp(-near / options.sigma**2)
-    else:
+class _Entries(NamedTuple):
+    """A block of the matrix ``d loss / d (f_i . f_j)``, before it is scaled."""
+
+    negatives: Tensor  # (r, c) w- max(0, margin - d) / d
+    positives: tuple[Tensor, Tensor]
+    weights: Tensor  # (P,) w+
+
+
+class _Batch(NamedTuple):
+    """What the pairs are made of."""
+
+    features: Tensor  # (m, D), of length 1 or 0
+    norms: Tensor  # (m,) their squared lengths
+    attention: Tensor | None  # (m,)
+    labels: Tensor  # (m,)
+    options: _Options
+
+    def blocks(self) -> list[slice]:
+        """Return the rows of each block."""
+        count, step = len(self.features), self.options.chunk_size or _ROWS
+        return [slice(i, min(i + step, count)) for i in range(0, count, step)]
+
+    def lower_attention(self, rows: slice) -> Tensor | None:
+        """Return ``min(a_i, a_j)`` of a block's pairs; None without attention."""
+        if self.attention is None:
+            return None
+        return torch.minimum(self.attention[rows, None], self.attention[rows.start :])
+
+    def pairs(self, rows: slice) -> _Pairs:
+        """Return the pairs of a block, with their weights."""
+        features, labels, options = self.features, self.labels, self.options
+        columns = slice(rows.start, None)
+        squared = torch.addmm(
+            self.norms[columns], features[rows], features[columns].t(), alpha=-2
+        )
+        squared.add_(self.norms[rows, None])
+        row, column = (labels[rows, None] == labels[columns]).nonzero(as_tuple=True)
+        upper = row < column
+        positives = row[upper], column[upper]
+        near = squared[positives].clamp_(min=0)
         scores = torch.ones_like(near)
-    if attention is None:
-        weights = scores
-    else:
-        lower = torch.minimum(attention[rows, None], attention[columns])
-        weights = scores * lower[positives]
-    # Where two samples coincide the direction is undefined and the features'
-    # difference 0: a bounded 1 / d gives the gradient 0.
-    inverse = squared.clamp(min=torch.finfo(squared.dtype).eps).rsqrt_()
-    distances = squared.clamp_(min=0).mul_(inverse)
-    slack = distances.neg_().add_(options.margin).clamp_(min=0)
-    slack[:, :height].triu_(1)
-    slack[positives] = 0
-    if options.soft_mining:
-        negative = slack if attention is None else lower.mul_(slack)
-    else:
-        negative = torch.ones_like(slack) if attention is None else lower
-        negative[:, :height].triu_(1)
-        negative[positives] = 0
-    weighted = negative * slack
-    return _Pairs(positives, near, scores, weights, inverse, slack, negative, weighted)
+        if options.soft_mining:
+            scores = torch.exp(-near / options.sigma**2)
+        lower = self.lower_attention(rows)
+        weights = scores if lower is None else scores * lower[positives]
+        # Where two samples coincide the direction is undefined and the features'
+        # difference 0: a bounded 1 / d gives the gradient 0.
+        inverse = squared.clamp(min=torch.finfo(squared.dtype).eps).rsqrt_()
+        distances = squared.clamp_(min=0).mul_(inverse)
+        slack = distances.neg_().add_(options.margin).clamp_(min=0)
+        _keep_negatives(slack, positives)
+        if options.soft_mining:
+            negative = slack if lower is None else lower.mul_(slack)
+        else:
+            negative = torch.ones_like(slack) if lower is None else lower
+            _keep_negatives(negative, positives)
+        return _Pairs(
+            positives, near, scores, weights, inverse, slack, negative, negative * slack
+        )
+
+
+def _keep_negatives(block: Tensor, positives: tuple[Tensor, Tensor]) -> None:
+    """Set to 0, in place, all but pairs ``i < j`` of two classes."""
+    block[:, : len(block)].triu_(1)
+    block[positives] = 0
+
+
+class _Terms(NamedTuple):
+    """The loss's two terms, and what a unit of a pair's weight counts in each."""
+
+    near: float  # L+
+    far: float  # L-
+    near_scale: float  # (1 - lambda) / sum w+
+    far_scale: float  # lambda / sum w-
+
+
+def _loss(sums: Tensor, negative_weight: float) -> tuple[Tensor, _Terms]:
+    """Return the loss of :meth:`_Pairs.sums` over all blocks, and its terms."""
+    total, far = sums[[0, 2]], sums[[1, 3]]
+    share = sums.new_tensor([1 - negative_weight, negative_weight])
+    parts = torch.where(total > 0, 0.5 * far / total.clamp(min=1e-300), 0)
+    scale = torch.where(total > 0, share / total.clamp(min=1e-300), 0)
+    return (share * parts).sum(), _Terms(*parts.tolist(), *scale.tolist())
 
 
 class _WeightedContrastive(torch.autograd.Function):
+    """The loss and, in a second pass over the blocks, its gradient."""
+
     @staticmethod
     def forward(ctx, features, attention, labels, options):
-        count = len(features)
-        step = options.chunk_size or _ROWS
-        blocks = [slice(i, min(i + step, count)) for i in range(0, count, step)]
         norms = torch.linalg.vecdot(features, features)
+        batch = _Batch(features, norms, attention, labels, options)
         needs_grad = any(ctx.needs_input_grad[:2])
-        keep = options.chunk_size is None and options.detach_weights and needs_grad
+        # Constant weights need but a number for each pair in the second pass.
+        keep = needs_grad and options.chunk_size is None and options.detach_weights
         kept = []
         sums = features.new_zeros(4, dtype=torch.float64)
-        for rows in blocks:
-            pairs = _pairs(features, norms, attention, labels, rows, options)
-            sums += torch.stack(
-                (
-                    pairs.weights.sum(dtype=torch.float64),
-                    (pairs.weights * pairs.squared).sum(dtype=torch.float64),
-                    pairs.negative_weights.sum().double(),
-                    torch.dot(pairs.weighted.flatten(), pairs.slack.flatten()).double(),
-                )
-            )
+        for rows in batch.blocks():
+            pairs = batch.pairs(rows)
+            sums += pairs.sums()
             if keep:
                 kept.append(pairs.entries())
-        total, far = sums[[0, 2]], sums[[1, 3]]
-        share = sums.new_tensor([1 - options.negative_weight, options.negative_weight])
-        parts = torch.where(total > 0, 0.5 * far / total.clamp(min=1e-300), 0)
-        loss = (share * parts).sum()
+        loss, terms = _loss(sums, options.negative_weight)
         if not torch.isfinite(sums).all():
             raise ValueError(
                 "the embeddings or the attention are not finite, in a batch of "
-                f"{count} samples"
+                f"{len(features)} samples"
             )
-        # What a unit of weight counts, positives and negatives.
-        scale = torch.where(total > 0, share / total.clamp(min=1e-300), 0)
-        scale, parts = scale.tolist(), parts.tolist()
-
-        grad = grad_attention = None
-        if needs_grad:
-            grad = torch.zeros_like(features)
-            if attention is not None and not options.detach_weights:
-                grad_attention = torch.zeros_like(attention)
-            for index, rows in enumerate(blocks):
-                if keep:
-                    matrix, positives, weights = kept[index]
-                else:
-                    pairs = _pairs(features, norms, attention, labels, rows, options)
-                    matrix, positives, weights = pairs.entries()
-                # d loss / d (f_i . f_j), through the distances
-                matrix.mul_(scale[1])
-                listed = weights * -scale[0]
-                if not options.detach_weights:
-                    listed = listed + _through_weights(
-                        pairs,
-                        attention,
-                        rows,
-                        options,
-                        scale,
-                        parts,
-                        matrix,
-                        grad_attention,
-                    )
-                matrix[positives] = listed
-                columns = slice(rows.start, None)
-                grad[rows].addmm_(matrix, features[columns])
-                grad[columns].addmm_(matrix.t(), features[rows])
-        ctx.save_for_backward(grad, grad_attention)
+        grads = _gradients(batch, terms, kept) if needs_grad else (None, None)
+        ctx.save_for_backward(*grads)
         return loss.to(features.dtype)
 
     @staticmethod
@@ -315,31 +328,62 @@ class _WeightedContrastive(torch.autograd.Function):
         return (*grads, None, None)
 
 
-def _through_weights(
-    pairs, attention, rows, options, scale, parts, matrix, grad_attention
-):
-    """The weights' own gradient: ``dL/dw = (l - L) / sum w``.
+def _gradients(
+    batch: _Batch, terms: _Terms, kept: list[_Entries]
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients of features and attention; ``kept`` may be empty."""
+    constant = batch.options.detach_weights
+    grad, grad_attention = torch.zeros_like(batch.features), None
+    if batch.attention is not None and not constant:
+        grad_attention = torch.zeros_like(batch.attention)
+    for index, rows in enumerate(batch.blocks()):
+        pairs = None if kept else batch.pairs(rows)
+        entries = kept[index] if pairs is None else pairs.entries()
+        # d loss / d (f_i . f_j), through the distances
+        matrix = entries.negatives.mul_(terms.far_scale)
+        listed = entries.weights * -terms.near_scale
+        if pairs is not None and not constant:
+            listed = listed + _through_weights(
+                batch, pairs, rows, terms, matrix, grad_attention
+            )
+        matrix[entries.positives] = listed
+        columns = slice(rows.start, None)
+        grad[rows].addmm_(matrix, batch.features[columns])
+        grad[columns].addmm_(matrix.t(), batch.features[rows])
+    return grad, grad_attention
 
-    Adds to ``matrix`` and ``grad_attention`` in place; returns what is to be
-    added to the positives' entries.
+
+def _through_weights(
+    batch: _Batch,
+    pairs: _Pairs,
+    rows: slice,
+    terms: _Terms,
+    matrix: Tensor,
+    grad_attention: Tensor | None,
+) -> Tensor:
+    """Add the weights' own gradient, ``dL/dw = (l - L) / sum w``, in place.
+
+    To ``matrix`` and ``grad_attention``; returns what is to be added to the
+    positives' entries.
     """
-    columns = slice(rows.start, None)
-    near = (0.5 * pairs.squared - parts[0]) * scale[0]
-    far = (0.5 * pairs.slack.square()).sub_(parts[1]).mul_(scale[1])
-    far[:, : len(far)].triu_(1)
-    far[pairs.positives] = 0
+    options, attention = batch.options, batch.attention
+    near = (0.5 * pairs.squared - terms.near) * terms.near_scale
+    far = (0.5 * pairs.slack.square()).sub_(terms.far).mul_(terms.far_scale)
+    _keep_negatives(far, pairs.positives)
     listed = torch.zeros_like(near)
     if options.soft_mining:
         listed = 2 * near * pairs.weights / options.sigma**2
         active = far * (pairs.slack > 0)
-        if attention is not None:
-            active *= torch.minimum(attention[rows, None], attention[columns])
+        lower = batch.lower_attention(rows)
+        if lower is not None:
+            active *= lower
         matrix.addcmul_(active, pairs.inverse)
-    if attention is None:
+    if attention is None or grad_attention is None:
         return listed
     change = far * pairs.slack if options.soft_mining else far
     change[pairs.positives] = near * pairs.scores
     # min(a_i, a_j) hands its gradient to the lesser, to both by halves if equal.
+    columns = slice(rows.start, None)
     mine, other = attention[rows, None], attention[columns]
     share = (mine < other).to(change) + 0.5 * (mine == other)
     grad_attention[rows] += (change * share).sum(dim=1)
@@ -348,7 +392,7 @@ def _through_weights(
 
 
 def _normalise(embeddings: Tensor) -> Tensor:
-    """Rows of length 1; zero rows stay zero, without a gradient."""
+    """Return rows of length 1; zero rows stay zero, without a gradient."""
     dtype = torch.promote_types(embeddings.dtype, torch.float32)
     embeddings = embeddings.to(dtype)
     length = embeddings.norm(dim=1, keepdim=True)
@@ -356,6 +400,7 @@ def _normalise(embeddings: Tensor) -> Tensor:
 
 
 def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:
+    """Refuse embeddings that are not ``(m, D)`` and labels that are not ``(m,)``."""
     if embeddings.dim() != 2 or not embeddings.is_floating_point():
         raise ValueError(
             "embeddings must be a floating-point tensor (m, D), got "
@@ -366,8 +411,3 @@ def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:
             f"labels must be ({len(embeddings)},) integers, got {labels.dtype} "
             f"{tuple(labels.shape)}"
         )
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value}")

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ._checks import first_not_finite, which_count
+
 CHUNK = 1024  # rows at a time: the moments of all 300-VW would take gigabytes
 
 
@@ -69,14 +71,7 @@ def temporal_targets(
     order = torch.argsort(frames, stable=True)
     order = order[torch.argsort(sequences[order], stable=True)]
     sequences, frames = sequences[order].long(), frames[order].long()
-    again = (sequences[1:] == sequences[:-1]) & (frames[1:] == frames[:-1])
-    if again.any():
-        row = int(again.nonzero()[0])
-        first, second = sorted(order[row : row + 2].tolist())
-        raise ValueError(
-            f"samples {first} and {second} are both frame {int(frames[row])} of "
-            f"sequence {int(sequences[row])}; expected each frame once"
-        )
+    _check_once(sequences, frames, order)
     seen = seen[order]
     tracks = torch.cat([t.double() for t in (targets, observed, found)], -1)[order]
     tracks = torch.where(seen[..., None], tracks, 0)
@@ -95,8 +90,27 @@ def temporal_targets(
     return (targets + moved.to(targets.dtype)).to(targets.dtype)
 
 
-def _moves(tracks, sequences, frames, seen, window: int, rows: Tensor) -> Tensor:
-    """Where the parabolas pass in these rows, relative to the tracks themselves."""
+def _check_once(sequences: Tensor, frames: Tensor, order: Tensor) -> None:
+    """Refuse a frame that occurs twice; all are sorted, ``order`` says from where."""
+    again = (sequences[1:] == sequences[:-1]) & (frames[1:] == frames[:-1])
+    if again.any():
+        row = int(again.nonzero()[0])
+        first, second = sorted(order[row : row + 2].tolist())
+        raise ValueError(
+            f"samples {first} and {second} are both frame {int(frames[row])} of "
+            f"sequence {int(sequences[row])}; expected each frame once"
+        )
+
+
+def _moves(
+    tracks: Tensor,
+    sequences: Tensor,
+    frames: Tensor,
+    seen: Tensor,
+    window: int,
+    rows: Tensor,
+) -> Tensor:
+    """Return where the parabolas pass in these rows, relative to the tracks."""
     here, shown = tracks[rows], seen[rows]
     # sum of w d^i, i = 0..4, and of w d^i (z_s - z_t), i = 0..2
     weights = here.new_zeros(5, *shown.shape)
@@ -129,8 +143,16 @@ def _moves(tracks, sequences, frames, seen, window: int, rows: Tensor) -> Tensor
     )
 
 
-def _check(targets, observed, found, sequences, frames, window, visible) -> Tensor:
-    """Which landmarks count, ``(N, K)`` bool."""
+def _check(
+    targets: Tensor,
+    observed: Tensor,
+    found: Tensor,
+    sequences: Tensor,
+    frames: Tensor,
+    window: int,
+    visible: Tensor | None,
+) -> Tensor:
+    """Return which landmarks count, ``(N, K)`` bool; refuse bad arguments."""
     if targets.dim() != 3 or targets.shape[-1] != 2:
         raise ValueError(f"targets must be (N, K, 2), got {tuple(targets.shape)}")
     for name, points in (("observed", observed), ("found", found)):
@@ -145,21 +167,17 @@ def _check(targets, observed, found, sequences, frames, window, visible) -> Tens
                 f"{name} must be ({len(targets)},) integers, got "
                 f"{tuple(numbers.shape)} {numbers.dtype}"
             )
-    if visible is not None and visible.shape != targets.shape[:2]:
-        raise ValueError(
-            f"visible must be {tuple(targets.shape[:2])}, got {tuple(visible.shape)}"
-        )
+    seen = which_count(targets, visible)
     if not isinstance(window, int) or window < 0:
         raise ValueError(f"window must be a number of frames >= 0, got {window!r}")
-    seen = targets.new_ones(targets.shape[:2]) > 0 if visible is None else visible > 0
     for name, points in (
         ("targets", targets),
         ("observed", observed),
         ("found", found),
     ):
-        wrong = (seen & ~torch.isfinite(points).all(-1)).nonzero()
-        if len(wrong):
-            sample, landmark = wrong[0].tolist()
+        wrong = first_not_finite(points, seen)
+        if wrong is not None:
+            sample, landmark = wrong
             raise ValueError(
                 f"{name} of sample {sample}, landmark {landmark}: "
                 f"{points[sample, landmark].tolist()} must be finite where visible"

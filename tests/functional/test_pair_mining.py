@@ -242,6 +242,56 @@ def test_scores_by_hand():
         )
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    distances=st.lists(st.floats(0, 2), min_size=1, max_size=6),
+    sigma=st.floats(0.1, 3),
+    margin=st.floats(0.1, 2),
+)
+def test_osm_scores_equal_their_formulas(distances, sigma, margin):
+    d = torch.tensor(distances, dtype=torch.float64)
+    for same, formula in (
+        (True, lambda x: math.exp(-(x**2) / sigma**2)),
+        (False, lambda x: max(0.0, margin - x)),
+    ):
+        found = osm_scores(d, torch.tensor(same), sigma=sigma, margin=margin)
+        assert found.tolist() == pytest.approx([formula(x) for x in distances])
+        # The further apart, the less a pair counts.
+        assert (found[d.argsort()].diff() <= 0).all()
+
+
+def test_osm_scores_by_gradcheck():
+    distances = torch.tensor([0.1, 0.6, 0.4, 1.6], dtype=torch.float64)
+    same = torch.tensor([True, True, False, False])
+    assert torch.autograd.gradcheck(
+        lambda d: osm_scores(d, same), distances.requires_grad_()
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    m=st.integers(1, 5),
+    classes=st.integers(1, 6),
+    seed=st.integers(0, 10**6),
+    temperature=st.floats(0.05, 5),
+)
+def test_caa_scores_equal_the_loop(m, classes, seed, temperature):
+    embeddings, labels, _ = batch(m, 4, classes, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    context = torch.randn(classes, 4, generator=generator, dtype=torch.float64)
+    found = caa_scores(embeddings, context, labels, temperature=temperature)
+    for i in range(m):
+        f = embeddings[i] / math.sqrt(float((embeddings[i] ** 2).sum()))
+        powers = [math.exp(float(f @ c) / temperature) for c in context]
+        assert found[i].item() == pytest.approx(powers[labels[i]] / sum(powers))
+    # Over all labels that a sample could have, attention adds up to 1.
+    every = [
+        caa_scores(embeddings, context, torch.full((m,), k), temperature=temperature)
+        for k in range(classes)
+    ]
+    torch.testing.assert_close(sum(every), torch.ones(m, dtype=torch.float64))
+
+
 def test_attention_learns_by_gradcheck():
     embeddings, labels, _ = batch(6, 4, 3)
     context = torch.randn(3, 4, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The alignment mathematics against plain loops written from the paper."""
+"""The search for a landmark's real position against plain loops."""
 
 import math
 
@@ -7,131 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semamb_mm.functional import (
-    chi_square_loss,
-    chi_square_map,
-    curve_tangents,
-    gaussian_patch,
-    search_latent_targets,
-)
-
-RADII = [(0, 0), (1, 2), (3, 1), (2, 4), (8, 3)]
-
-
-def gaussian(distance_x, distance_y, sigma):
-    return math.exp(-(distance_x**2 + distance_y**2) / (2 * sigma**2))
-
-
-def loop_chi_square(heatmap, x, y, patch_radius, sigma):
-    """One chi-square, cell by cell, in float64."""
-    height, width = heatmap.shape
-    total = 0.0
-    for dy in range(-patch_radius, patch_radius + 1):
-        for dx in range(-patch_radius, patch_radius + 1):
-            inside = 0 <= y + dy < height and 0 <= x + dx < width
-            phi = float(heatmap[y + dy, x + dx]) if inside else 0.0
-            expected = gaussian(dx, dy, sigma)
-            total += (expected - phi) ** 2 / expected
-    return total
-
-
-def loop_map(heatmaps, centers, search_radius, patch_radius, sigma):
-    side = 2 * search_radius + 1
-    result = torch.zeros(*heatmaps.shape[:2], side, side, dtype=torch.float64)
-    for b, k in torch.cartesian_prod(*map(torch.arange, heatmaps.shape[:2])).tolist():
-        x, y = centers[b, k].tolist()
-        for row in range(side):
-            for column in range(side):
-                result[b, k, row, column] = loop_chi_square(
-                    heatmaps[b, k].double(),
-                    x + column - search_radius,
-                    y + row - search_radius,
-                    patch_radius,
-                    sigma,
-                )
-    return result
-
-
-def heatmaps_at(points, size=32, sigma=1.5, dtype=torch.float64):
-    """Perfect Gaussians: (B, K, size, size) for points (B, K, 2)."""
-    cells = torch.arange(size, dtype=dtype)
-    x = (cells - points[..., :1].to(dtype)).square()
-    y = (cells - points[..., 1:].to(dtype)).square()
-    return torch.exp(-(x[..., None, :] + y[..., :, None]) / (2 * sigma**2))
-
+from semamb_mm.functional import search_latent_targets
+from tests.functional.loops import heatmaps_at, loop_chi_square
 
 SEARCH = dict(
     patch_radius=3, sigma=1.5, sigma_prior=50.0, sigma_likelihood=1.0, search_radius=5
 )
-
-
-def test_gaussian_patch_by_hand():
-    patch = gaussian_patch(2, 1.25, dtype=torch.float64)
-    assert patch.shape == (5, 5)
-    for row in range(5):
-        for column in range(5):
-            assert patch[row, column].item() == pytest.approx(
-                gaussian(column - 2, row - 2, 1.25), rel=1e-12
-            )
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("search_radius", "patch_radius"), RADII)
-@pytest.mark.parametrize("sigma", [0.8, 2.0])
-def test_map_equals_patch_loop_also_at_borders(
-    dtype, search_radius, patch_radius, sigma
-):
-    generator = torch.Generator().manual_seed(search_radius * 100 + patch_radius)
-    heatmaps = torch.rand(2, 4, 11, 13, generator=generator, dtype=dtype)
-    centers = torch.tensor(
-        [[[0, 0], [12, 10], [6, 5], [0, 10]], [[-3, 4], [15, 20], [12, 0], [3, 9]]]
-    )
-    found = chi_square_map(
-        heatmaps,
-        centers,
-        search_radius=search_radius,
-        patch_radius=patch_radius,
-        sigma=sigma,
-    )
-    expected = loop_map(heatmaps, centers, search_radius, patch_radius, sigma)
-    assert found.dtype == dtype
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-9)
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 2**31),
-    search_radius=st.integers(0, 4),
-    patch_radius=st.integers(0, 4),
-    sigma=st.floats(0.7, 5.0),
-    batch=st.integers(1, 3),
-)
-def test_map_equals_patch_loop_for_any_parameters(
-    seed, search_radius, patch_radius, sigma, batch
-):
-    generator = torch.Generator().manual_seed(seed)
-    heatmaps = torch.rand(batch, 1, 9, 8, generator=generator)
-    centers = torch.randint(-2, 10, (batch, 1, 2), generator=generator)
-    found = chi_square_map(
-        heatmaps,
-        centers,
-        search_radius=search_radius,
-        patch_radius=patch_radius,
-        sigma=sigma,
-    )
-    expected = loop_map(heatmaps, centers, search_radius, patch_radius, sigma)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_heatmaps_are_computed_in_float32(dtype):
-    heatmaps = torch.rand(1, 2, 12, 12, generator=torch.Generator().manual_seed(0))
-    centers = torch.tensor([[[5, 5], [0, 11]]])
-    half = heatmaps.to(dtype)
-    kwargs = dict(search_radius=2, patch_radius=3, sigma=1.0)
-    found = chi_square_map(half, centers, **kwargs)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, chi_square_map(half.float(), centers, **kwargs))
 
 
 def test_autocast_does_not_touch_the_search():
@@ -142,67 +23,6 @@ def test_autocast_does_not_touch_the_search():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = search_latent_targets(heatmaps, observed, **kwargs)
     assert torch.equal(inside[0], outside[0]) and torch.equal(inside[1], outside[1])
-
-
-def test_narrow_gaussian_does_not_overflow_and_absurd_one_is_refused():
-    heatmaps = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
-    centers = torch.tensor([[[12, 12]]])
-    found = chi_square_map(
-        heatmaps.double(), centers, search_radius=1, patch_radius=8, sigma=0.7
-    )
-    expected = loop_map(heatmaps, centers, 1, 8, 0.7)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
-    with pytest.raises(ValueError, match="patch_radius is too large"):
-        chi_square_map(heatmaps, centers, search_radius=1, patch_radius=8, sigma=0.1)
-
-
-def test_map_and_loss_gradients():
-    heatmaps = torch.rand(
-        1, 2, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2)
-    ).requires_grad_()
-    centers = torch.tensor([[[0, 1], [4, 5]]])
-    assert torch.autograd.gradcheck(
-        lambda h: chi_square_map(
-            h, centers, search_radius=1, patch_radius=1, sigma=1.0
-        ),
-        heatmaps,
-    )
-    assert torch.autograd.gradcheck(
-        lambda h: chi_square_loss(
-            h, centers + 0.3, patch_radius=2, sigma=1.2, sigma_likelihood=0.7
-        ),
-        heatmaps,
-    )
-
-
-def test_loss_is_mean_of_the_maps_middle_over_visible_landmarks():
-    heatmaps = torch.rand(
-        2, 3, 10, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(3)
-    )
-    centers = torch.tensor([[[1, 1], [5, 5], [9, 0]], [[3, 4], [8, 8], [0, 0]]])
-    visible = torch.tensor([[1, 0, 1], [1, 1, 0]])
-    loss = chi_square_loss(
-        heatmaps,
-        centers.double(),
-        patch_radius=2,
-        sigma=1.0,
-        sigma_likelihood=2.0,
-        visible=visible,
-    )
-    middle = loop_map(heatmaps, centers, 0, 2, 1.0)[..., 0, 0]
-    expected = middle[visible > 0].mean() / (2 * 2.0**2)
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
-
-
-def test_loss_is_zero_at_a_perfect_subcell_gaussian_and_without_landmarks():
-    points = torch.tensor([[[10.3, 12.8], [20.5, 9.1]]], dtype=torch.float64)
-    heatmaps = heatmaps_at(points).requires_grad_()
-    kwargs = dict(patch_radius=3, sigma=1.5)
-    assert chi_square_loss(heatmaps, points, **kwargs).item() < 1e-20
-    nothing = chi_square_loss(heatmaps, points, visible=torch.zeros(1, 2), **kwargs)
-    nothing.backward()
-    assert nothing.item() == 0
-    assert heatmaps.grad.abs().max() == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -302,25 +122,6 @@ def test_prior_along_and_across_a_curve_by_hand():
         assert energies[0, k].item() == pytest.approx(best[0], rel=1e-6)
 
 
-def test_tangents_by_hand():
-    points = torch.tensor(
-        [[[0.0, 0.0], [3.0, 4.0], [6.0, 0.0], [9.0, 9.0], [9.0, 9.0], [1.0, 1.0]]]
-    )
-    tangents = curve_tangents(points, [[0, 1, 2], [3, 4]])[0].tolist()
-    assert tangents[0] == pytest.approx([0.6, 0.8])
-    assert tangents[1] == pytest.approx([1.0, 0.0])
-    assert tangents[2] == pytest.approx([0.6, -0.8])
-    assert tangents[3] == tangents[4] == tangents[5] == [0.0, 0.0]
-    visible = torch.tensor([[1, 1, 0, 1, 1, 1]])
-    points[0, 2] = float("nan")
-    tangents = curve_tangents(points, [[0, 1, 2]], visible)[0].tolist()
-    assert tangents[1] == pytest.approx([0.6, 0.8])
-    assert tangents[2] == [0.0, 0.0]
-    for curves in ([[0, 6]], [[0, 1], [1, 2]], [[-1, 0]]):
-        with pytest.raises(ValueError, match="curves must hold"):
-            curve_tangents(points, curves)
-
-
 def test_posterior_mean_by_hand():
     generator = torch.Generator().manual_seed(6)
     heatmaps = torch.rand(1, 1, 9, 9, generator=generator, dtype=torch.float64)
@@ -405,11 +206,52 @@ def test_bad_arguments_are_named(change, message):
         search_latent_targets(**arguments)
 
 
-def test_types_of_positions_are_checked():
-    heatmaps = torch.rand(1, 2, 8, 8)
-    with pytest.raises(TypeError, match="integer"):
-        chi_square_map(
-            heatmaps, torch.rand(1, 2, 2), search_radius=1, patch_radius=1, sigma=1.0
-        )
+def test_parabola_by_hand():
+    generator = torch.Generator().manual_seed(11)
+    heatmaps = torch.rand(1, 40, 12, 12, generator=generator, dtype=torch.float64)
+    observed = 3 + 6 * torch.rand(1, 40, 2, generator=generator, dtype=torch.float64)
+    kwargs = dict(SEARCH, search_radius=2, sigma_prior=1.5, sigma_likelihood=5.0)
+    cells, _ = search_latent_targets(heatmaps, observed, **kwargs)
+    targets, _ = search_latent_targets(heatmaps, observed, subcell="parabola", **kwargs)
+    inner = 0
+    for k in range(40):
+        ox, oy = observed[0, k].tolist()
+
+        def energy(x, y, ox=ox, oy=oy, k=k):
+            chi = loop_chi_square(heatmaps[0, k], x, y, 3, 1.5)
+            prior = ((x - ox) ** 2 + (y - oy) ** 2) / (2 * 1.5**2)
+            return prior + chi / (2 * 5.0**2)
+
+        x, y = (int(v) for v in cells[0, k].tolist())
+        expected = [x, y]
+        for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
+            if abs((x, y)[axis] - round((ox, oy)[axis])) < 2:  # not at the edge
+                before, middle = energy(x - dx, y - dy), energy(x, y)
+                after = energy(x + dx, y + dy)
+                expected[axis] += (before - after) / (2 * (before - 2 * middle + after))
+                inner += 1
+        assert targets[0, k].tolist() == pytest.approx(expected, abs=1e-6)
+    assert 0 < inner < 80  # some lie at the neighbourhood's edge
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    subcell=st.sampled_from(["none", "parabola", "mean"]),
+    radius=st.integers(0, 4),
+)
+def test_targets_stay_in_the_neighbourhood_of_what_was_observed(seed, subcell, radius):
+    generator = torch.Generator().manual_seed(seed)
+    heatmaps = torch.randn(2, 2, 11, 10, generator=generator)
+    observed = 30 * torch.rand(2, 2, 2, generator=generator) - 10
+    options = dict(SEARCH, search_radius=radius, subcell=subcell)
+    targets, energy = search_latent_targets(heatmaps, observed, **options)
+    assert (targets - observed.round()).abs().max() <= radius + 1e-5
+    assert torch.isfinite(energy).all() and (energy >= 0).all()
+
+
+def test_positions_must_be_floating_point():
     with pytest.raises(TypeError, match="floating"):
-        search_latent_targets(heatmaps, torch.ones(1, 2, 2).long(), **SEARCH)
+        search_latent_targets(
+            torch.rand(1, 2, 8, 8), torch.ones(1, 2, 2).long(), **SEARCH
+        )

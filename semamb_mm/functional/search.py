@@ -1,0 +1,241 @@
+"""Semantic alignment's search for a landmark's real position.
+
+Liu et al., "Semantic Alignment: Finding Semantically Consistent Ground-truth
+for Facial Landmark Detection", CVPR 2019 (arXiv 1903.10661).
+
+Symbols: ``o`` the observed landmark (the annotation, later the previous
+target), ``y`` its latent real position; the others in
+:mod:`~semamb_mm.functional.chi_square`. All positions are ``(x, y)`` in heatmap
+cells; a cell's centre is an integer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ._checks import check_heatmaps, check_positive
+from .chi_square import chi_square_map
+
+SUBCELL_MODES = ("none", "parabola", "mean")
+
+
+def search_latent_targets(
+    heatmaps: Tensor,
+    observed: Tensor,
+    *,
+    search_radius: int = 8,
+    patch_radius: int,
+    sigma: float,
+    sigma_prior: float | Sequence[float],
+    sigma_likelihood: float | Sequence[float],
+    visible: Tensor | None = None,
+    subcell: str = "none",
+    tangents: Tensor | None = None,
+    sigma_normal: float | Sequence[float] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return where the real landmark is near the observed: the paper's search step.
+
+    The minimiser over the ``(2R + 1)^2`` cells around ``o`` of
+    ``||o - y||^2 / (2 sigma_prior^2) + chi2(y) / (2 sigma_likelihood^2)``.
+    The neighbourhood is centred on the cell nearest to ``o``; the prior is
+    measured from ``o`` itself.
+
+    Args:
+        heatmaps: ``(B, K, H, W)`` predicted heatmaps; no gradient is kept.
+        observed: ``(B, K, 2)`` float ``(x, y)`` in cells.
+        search_radius: ``R``; 8 gives the paper's 17 x 17 neighbourhood.
+        patch_radius: ``P`` of :func:`chi_square_map`, in cells.
+        sigma: Standard deviation of the ideal patch, in cells.
+        sigma_prior: The paper's sigma_1, in cells; one number, or K of them.
+        sigma_likelihood: The paper's sigma_2, in units of sqrt(chi-square);
+            one number, or K of them. The larger, the less a landmark's
+            heatmap is trusted.
+        visible: ``(B, K)``; landmarks with 0 keep their observed position
+            and get energy 0.
+        subcell: ``'none'`` gives the minimising cell (the paper's);
+            ``'parabola'`` refines it by at most half a cell with a parabola
+            through its neighbours on each axis; ``'mean'`` gives the mean of
+            the posterior ``exp(-energy)`` over the neighbourhood, which is
+            the least-squares estimate under the paper's own model.
+        tangents: ``(B, K, 2)`` unit vectors along the curve that a landmark
+            lies on, see :func:`curve_tangents`. With them ``sigma_prior``
+            holds along the curve and ``sigma_normal`` across it (ours, not
+            the paper's); a landmark whose tangent is zero keeps the paper's
+            prior.
+        sigma_normal: The prior's standard deviation across the curve, in
+            cells; one number, or K of them. Given with ``tangents`` only.
+
+    Returns:
+        ``targets (B, K, 2)`` float ``(x, y)`` cells of ``observed``'s dtype,
+        and ``energy (B, K)``, the objective at the minimising cell.
+        A landmark whose observation or whose whole energy is not finite
+        keeps its observed position; its energy is infinite.
+
+    Raises:
+        ValueError: On wrong shapes, non-positive sigmas, another number of
+            them than landmarks, or an unknown mode.
+        TypeError: If ``observed`` is not of a floating-point type.
+
+    Example:
+        >>> from semamb_mm.functional import gaussian_patch
+        >>> patch = gaussian_patch(8, 2.0)[None, None]
+        >>> targets, energy = search_latent_targets(
+        ...     patch, torch.tensor([[[6.0, 9.0]]]), search_radius=4,
+        ...     patch_radius=3, sigma=2.0, sigma_prior=8.0, sigma_likelihood=1.0)
+        >>> targets
+        tensor([[[8., 8.]]])
+    """
+    check_heatmaps(heatmaps, observed)
+    _check_options(observed, visible, subcell, tangents, sigma_normal)
+    landmarks = heatmaps.shape[1]
+    prior = _per_landmark("sigma_prior", sigma_prior, landmarks)
+    likelihood = _per_landmark("sigma_likelihood", sigma_likelihood, landmarks)
+    normal = None
+    if sigma_normal is not None:
+        normal = _per_landmark("sigma_normal", sigma_normal, landmarks)
+
+    with torch.no_grad():
+        finite = torch.isfinite(observed).all(dim=-1)
+        anchors = torch.where(finite[..., None], observed, 0)
+        centers = anchors.round().clamp(-1e6, 1e6).long()
+        chi_square = chi_square_map(
+            heatmaps.detach(),
+            centers,
+            search_radius=search_radius,
+            patch_radius=patch_radius,
+            sigma=sigma,
+        )
+        steps = torch.arange(
+            -search_radius,
+            search_radius + 1,
+            device=chi_square.device,
+            dtype=chi_square.dtype,
+        )
+        # (B, K, 2, 2R + 1): distance of the candidates on each axis.
+        distance = (centers - anchors).to(chi_square.dtype)[..., None] + steps
+        energy = _prior_energy(distance, prior, tangents, normal)
+        energy += chi_square / (2 * likelihood**2).to(chi_square)
+        energy = torch.nan_to_num(energy, nan=math.inf, posinf=math.inf)
+        lowest, moves = _minimum(energy, steps, subcell)
+        targets = centers.to(observed.dtype) + moves.to(observed.dtype)
+
+        lowest = torch.where(finite, lowest, math.inf)
+        keep = ~torch.isfinite(lowest)
+        if visible is not None:
+            hidden = visible <= 0
+            keep = keep | hidden
+            lowest = torch.where(hidden, 0, lowest)
+        targets = torch.where(keep[..., None], observed, targets)
+    return targets, lowest
+
+
+def _check_options(
+    observed: Tensor,
+    visible: Tensor | None,
+    subcell: str,
+    tangents: Tensor | None,
+    sigma_normal: float | Sequence[float] | None,
+) -> None:
+    """Refuse what does not fit the observed positions, or each other."""
+    if not observed.is_floating_point():
+        raise TypeError(f"observed must be floating point, got {observed.dtype}")
+    if (tangents is None) != (sigma_normal is None):
+        raise ValueError("tangents and sigma_normal go together: give both or none")
+    if tangents is not None and tangents.shape != observed.shape:
+        raise ValueError(
+            f"tangents must have shape {tuple(observed.shape)}, "
+            f"got {tuple(tangents.shape)}"
+        )
+    if subcell not in SUBCELL_MODES:
+        raise ValueError(f"subcell must be one of {SUBCELL_MODES}, got {subcell!r}")
+    if visible is not None and visible.shape != observed.shape[:2]:
+        raise ValueError(
+            f"visible must have shape {tuple(observed.shape[:2])}, "
+            f"got {tuple(visible.shape)}"
+        )
+
+
+def _prior_energy(
+    distance: Tensor,
+    sigma_prior: Tensor,
+    tangents: Tensor | None,
+    sigma_normal: Tensor | None,
+) -> Tensor:
+    """Return the prior's term for every candidate: ``(B, K, 2R + 1, 2R + 1)``.
+
+    ``|d|^2 / (2 sigma_prior^2)``; with tangents, ``sigma_normal`` in place of
+    ``sigma_prior`` for the part of ``d`` across them. ``distance (B, K, 2, 2R + 1)``
+    holds ``d`` on each axis, the sigmas are ``(K, 1, 1)`` or ``(1, 1, 1)``.
+    """
+    squared = distance.square()
+    squared = squared[..., 1, :, None] + squared[..., 0, None, :]
+    energy = squared / (2 * sigma_prior**2).to(squared)
+    if tangents is None or sigma_normal is None:
+        return energy
+    t = tangents.to(distance)[..., None]
+    across = distance * torch.stack((-t[..., 1, :], t[..., 0, :]), dim=-2)
+    across = across[..., 0, None, :].add(across[..., 1, :, None]).square()
+    excess = 0.5 / sigma_normal**2 - 0.5 / sigma_prior**2
+    energy += across * excess.to(across)
+    return energy
+
+
+def _minimum(energy: Tensor, steps: Tensor, subcell: str) -> tuple[Tensor, Tensor]:
+    """Return the lowest energy ``(B, K)`` and where it is.
+
+    The second, ``(B, K, 2)``, is ``(x, y)`` in cells from the neighbourhood's middle,
+    refined as ``subcell`` says; ``steps (2R + 1,)`` are the candidates' offsets.
+    """
+    side = len(steps)
+    lowest, best = energy.flatten(2).min(dim=-1)
+    row = torch.div(best, side, rounding_mode="floor")
+    column = best - row * side
+    if subcell == "mean":
+        posterior = torch.softmax(-energy.flatten(2), dim=-1).view_as(energy)
+        move_x = (posterior.sum(dim=-2) * steps).sum(dim=-1)
+        move_y = (posterior.sum(dim=-1) * steps).sum(dim=-1)
+    else:
+        move_x, move_y = steps[column], steps[row]
+    if subcell == "parabola":
+        move_x = move_x + _parabola_offset(energy, row, column, axis=-1)
+        move_y = move_y + _parabola_offset(energy, row, column, axis=-2)
+    return lowest, torch.stack((move_x, move_y), dim=-1)
+
+
+def _parabola_offset(energy: Tensor, row: Tensor, column: Tensor, axis: int) -> Tensor:
+    """Return the vertex of the parabola through the minimum and its two neighbours.
+
+    In cells from the minimum, within [-0.5, 0.5]; 0 at the neighbourhood's
+    edge and where the neighbours are not finite.
+    """
+    line_index = (row if axis == -1 else column)[..., None, None]
+    position = (column if axis == -1 else row)[..., None]
+    lines = energy if axis == -1 else energy.transpose(-1, -2)
+    side = lines.shape[-1]
+    line = lines.gather(-2, line_index.expand(*row.shape, 1, side)).squeeze(-2)
+    before = line.gather(-1, (position - 1).clamp(min=0)).squeeze(-1)
+    middle = line.gather(-1, position).squeeze(-1)
+    after = line.gather(-1, (position + 1).clamp(max=side - 1)).squeeze(-1)
+    curvature = before - 2 * middle + after
+    offset = 0.5 * (before - after) / curvature
+    position = position.squeeze(-1)
+    usable = (position > 0) & (position < side - 1) & torch.isfinite(offset)
+    usable = usable & (curvature > 0)
+    return torch.where(usable, offset.clamp(-0.5, 0.5), 0)
+
+
+def _per_landmark(name: str, values: float | Sequence[float], landmarks: int) -> Tensor:
+    """Return positive float64 values ``(K, 1, 1)``, or ``(1, 1, 1)`` for one number."""
+    numbers = torch.as_tensor(values, dtype=torch.float64).flatten()
+    if len(numbers) not in (1, landmarks):
+        raise ValueError(
+            f"{name} must be one number or one for each of the {landmarks} "
+            f"landmarks, got {len(numbers)}"
+        )
+    for number in numbers.tolist():
+        check_positive(name, number)
+    return numbers[:, None, None]
