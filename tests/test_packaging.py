@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -47,6 +48,22 @@ def test_wheel_holds_configs_tools_and_model_index(checkout, tmp_path):
     ):
         assert name in names
     assert not [n for n in names if n.startswith("tests/") or "__pycache__" in n]
+
+
+def test_source_archive_holds_the_pages(checkout):
+    shutil.copytree(ROOT / "docs", checkout / "docs")
+    for name in ("CONTRIBUTING.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, checkout / name)
+    code = "from setuptools import build_meta; build_meta.build_sdist('dist')"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=checkout, capture_output=True
+    )
+    (archive,) = (checkout / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+    pages = {p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.*")}
+    others = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"}
+    assert pages | others <= names
 
 
 def test_editable_install_links_them(checkout, tmp_path):
