@@ -15,7 +15,8 @@ import numpy as np
 from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.tables import write_csv
-from semamb_mm.pictures.targets import draw_targets, plot_moves
+from semamb_mm.pictures.moves import plot_moves
+from semamb_mm.pictures.targets import draw_targets
 
 from .decision import Audit
 from .moves import mean_shape

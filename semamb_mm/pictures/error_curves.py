@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import IO
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from .figures import new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _PANEL = (5.0, 4.0)  # inches
 
 
 def draw_error_curves(
-    file: IO[bytes], curves: Mapping[str, Mapping[str, np.ndarray]], limit: float
+    path: str | os.PathLike,
+    curves: Mapping[str, Mapping[str, np.ndarray]],
+    limit: float,
 ) -> None:
-    """Draw the share of faces with an error of at most so much, as a PNG file.
+    """Draw the share of faces with an error of at most so much.
 
     Args:
-        file: To write to.
+        path: The PNG file; written whole or not at all.
         curves: Norm, one panel each, to a curve's label to its ``(N,)`` errors as
             fractions of the norm.
         limit: The largest error shown, in the same unit.
     """
-    figure = Figure(figsize=(_PANEL[0] * len(curves), _PANEL[1]), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    figure, panels = new_figure(_PANEL[0] * len(curves), _PANEL[1], len(curves))
     for panel, (norm, lines) in zip(panels, curves.items()):
         for label, errors in lines.items():
-            shown = np.sort(errors[errors <= limit])
-            shares = np.arange(len(shown) + 1) / len(errors)
-            panel.step(
-                100 * np.append(np.insert(shown, 0, 0), limit),
-                100 * np.append(shares, shares[-1]),
-                where="post",
-                label=label,
-            )
+            _draw_curve(panel, errors, limit, label)
         panel.set(
             xlim=(0, 100 * limit),
             ylim=(0, 100),
@@ -44,4 +41,15 @@ def draw_error_curves(
         )
         panel.grid(alpha=0.3)
         panel.legend(loc="lower right", fontsize="small")
-    figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, path, dpi=120)
+
+
+def _draw_curve(panel: Axes, errors: np.ndarray, limit: float, label: str) -> None:
+    shown = np.sort(errors[errors <= limit])
+    shares = np.arange(len(shown) + 1) / len(errors)
+    panel.step(
+        100 * np.append(np.insert(shown, 0, 0), limit),
+        100 * np.append(shares, shares[-1]),
+        where="post",
+        label=label,
+    )

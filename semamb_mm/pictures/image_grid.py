@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semamb_mm.formats.files import atomic_path
+from .figures import save_figure
 
 
 class Framed(NamedTuple):
@@ -36,12 +36,10 @@ def draw_image_grid(
         title: Above the first image.
     """
     # Not at the top: training needs no matplotlib.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = max(map(len, rows))
     figure = Figure(figsize=(1.4 * columns, 1.55 * len(rows)))
-    FigureCanvasAgg(figure)
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for panel in panels.flat:
         panel.set(xticks=[], yticks=[])
@@ -55,5 +53,4 @@ def draw_image_grid(
                 spine.set(color=framed.colour, linewidth=3)
     panels[0, 0].set_title(f"{title}\n{rows[0][0].caption}", fontsize=7, pad=2)
     figure.tight_layout(pad=0.4)
-    with atomic_path(path) as unfinished:
-        figure.savefig(unfinished, dpi=100)
+    save_figure(figure, path, dpi=100)

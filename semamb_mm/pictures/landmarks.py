@@ -1,4 +1,4 @@
-"""Predicted landmarks drawn on a picture."""
+"""Pictures of predicted landmarks on faces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def draw_landmarks(
     corrected: np.ndarray | None = None,
     box: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A copy of an image with its landmarks, from red (unsure) to green (sure).
+    """Draw landmarks on a copy of an image, from red (unsure) to green (sure).
 
     Landmarks that a refiner corrected wear a magenta ring.
 

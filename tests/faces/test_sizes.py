@@ -4,10 +4,13 @@ import torch
 
 from semamb_mm.faces.sizes import (
     box_size,
+    face_norms,
     face_size,
     face_unit,
     longest_side,
 )
+
+from . import make_face
 
 
 def loop_face_size(points, visible):
@@ -57,3 +60,44 @@ def test_face_unit():
     assert face_unit(faces[:, 40:]).tolist() == pytest.approx(
         [face_size(faces[0]), 1e-6]
     )
+
+
+@pytest.mark.parametrize(
+    "norm, pixels",
+    [
+        # pupils: means of x (10 20 30 40 10 10) = 20 and (80 .. 110 110 110) = 100
+        ("inter_pupil", 80),
+        ("inter_ocular", 100),  # 10 to 110
+        ("bbox_size", np.sqrt(120 * 90)),
+        ("bbox_diagonal", 150),
+    ],
+)
+def test_norms_by_hand(norm, pixels):
+    face = make_face()
+    faces = np.stack([face, 3 * face])
+    np.testing.assert_allclose(face_norms(faces, norm), [pixels, 3 * pixels])
+
+
+def test_norms_of_given_boxes():
+    boxes = np.array([[10, 10, 13, 14], [5, 5, 2, 9.0]])
+    faces = np.stack([make_face()] * 2)
+    np.testing.assert_allclose(face_norms(faces, "bbox_diagonal", boxes), [5, 4])
+    # an inverted box has no size, and not that of two negative sides
+    np.testing.assert_allclose(face_norms(faces, "bbox_size", boxes), [12**0.5, 0])
+
+
+def test_norms_without_their_landmarks():
+    face = make_face()
+    face[[40, 8]] = np.nan
+    assert np.isnan(face_norms(face[None], "inter_pupil"))
+    assert face_norms(face[None], "inter_ocular") == 100
+    assert face_norms(face[None], "bbox_diagonal") < 150
+    with pytest.raises(ValueError, match="'pupils'.*inter_pupil"):
+        face_norms(face[None], "pupils")
+
+
+def test_norms_of_other_markups():
+    faces = np.array([[[0, 0], [3, 4], [6, 8.0]]])
+    eyes = dict(inter_ocular=((0,), (2,)), inter_pupil=((0, 1), (2,)))
+    assert face_norms(faces, "inter_ocular", eye_indices=eyes) == 10
+    assert face_norms(faces, "inter_pupil", eye_indices=eyes) == 7.5

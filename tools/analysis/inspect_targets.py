@@ -35,7 +35,9 @@ from semamb_mm.cli import (
 from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
 from semamb_mm.formats.files import atomic_path, atomic_write
 from semamb_mm.formats.tables import write_csv
-from semamb_mm.pictures.targets import contact_sheet, draw_targets, plot_moves
+from semamb_mm.pictures.contact_sheets import contact_sheet
+from semamb_mm.pictures.moves import plot_moves
+from semamb_mm.pictures.targets import draw_targets
 from semamb_mm.pose.inference import predict, read_image
 from semamb_mm.pose.latent_targets.keys import sample_key
 

@@ -11,7 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
-from semamb_mm.pictures.targets import contact_sheet, draw_targets
+from semamb_mm.pictures.contact_sheets import contact_sheet
+from semamb_mm.pictures.targets import draw_targets
 from semamb_mm.pose.latent_targets.samples import located_samples
 
 from .latent_target_hook import LatentTargetHook

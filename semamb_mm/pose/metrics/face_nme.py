@@ -7,7 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -486,7 +486,7 @@ class FaceNME(BaseMetric):
             return header, rows
         return header[1:], (row[1:] for row in rows)
 
-    def _draw_curves(self, file: IO[bytes], faces: MeasuredFaces) -> None:
+    def _draw_curves(self, path: str, faces: MeasuredFaces) -> None:
         curves = {norm: {} for norm in self.norms}
         for group, members in faces.everyone_and("group").items():
             for norm, errors in members.errors().items():
@@ -494,7 +494,7 @@ class FaceNME(BaseMetric):
                 label = f"{group}: {len(members)} faces, AUC {100 * area:.1f} %"
                 curves[norm][label] = errors
         limit = max((self.auc_threshold, *self.failure_thresholds))
-        draw_error_curves(file, curves, limit)
+        draw_error_curves(path, curves, limit)
 
     def _write(
         self,
@@ -509,8 +509,7 @@ class FaceNME(BaseMetric):
                 csv.writer(file).writerows(
                     [_cell(value) for value in row] for row in (header, *rows)
                 )
-        with atomic_write(f"{self.outfile_prefix}_ced.png", "wb") as file:
-            self._draw_curves(file, faces)
+        self._draw_curves(f"{self.outfile_prefix}_ced.png", faces)
         with atomic_write(f"{self.outfile_prefix}.json", encoding="utf-8") as file:
             json.dump(self.content(metrics, faces, skipped), file, indent=2)
 

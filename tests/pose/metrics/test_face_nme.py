@@ -4,22 +4,13 @@ import json
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from matplotlib.figure import Figure
 from mmengine.hooks import CheckpointHook
 from mmpose.evaluation.metrics import NME
 from mmpose.registry import METRICS
 
-from semamb_mm.faces.errors import (
-    ced_auc,
-    failure_rate,
-    landmark_errors,
-    mean_visible,
-)
 from semamb_mm.faces.sizes import face_norms
-from semamb_mm.pictures.error_curves import draw_error_curves
 from semamb_mm.pose.metrics import FaceNME
+from tests.faces import make_face
 
 ALL_NORMS = ("inter_pupil", "inter_ocular", "bbox_size", "bbox_diagonal")
 SPANS = dict(
@@ -29,15 +20,6 @@ SPANS = dict(
     eyes=slice(36, 48),
     mouth=slice(48, 68),
 )
-
-
-def make_face(scale=1.0):
-    """68 landmarks: inter-pupil 80, inter-ocular 100, tight box 120 x 90."""
-    face = np.full((68, 2), 50.0)
-    face[0], face[16], face[8] = (0, 10), (120, 10), (60, 100)
-    face[36:42] = [(10, 40), (20, 30), (30, 30), (40, 40), (10, 50), (10, 50)]
-    face[42:48] = [(80, 40), (90, 30), (100, 30), (110, 40), (110, 50), (110, 50)]
-    return face * scale
 
 
 def make_sample(predicted, truth, visible=None, box=(0, 0, 10, 10), name="face.png"):
@@ -70,117 +52,6 @@ def evaluate(samples, **options):
     metric = FaceNME(**options)
     metric.process(None, samples)
     return metric.evaluate(len(samples))
-
-
-# the functions
-
-
-@pytest.mark.parametrize(
-    "norm, pixels",
-    [
-        # pupils: means of x (10 20 30 40 10 10) = 20 and (80 .. 110 110 110) = 100
-        ("inter_pupil", 80),
-        ("inter_ocular", 100),  # 10 to 110
-        ("bbox_size", np.sqrt(120 * 90)),
-        ("bbox_diagonal", 150),
-    ],
-)
-def test_norms_by_hand(norm, pixels):
-    face = make_face()
-    faces = np.stack([face, 3 * face])
-    np.testing.assert_allclose(face_norms(faces, norm), [pixels, 3 * pixels])
-
-
-def test_norms_of_given_boxes():
-    boxes = np.array([[10, 10, 13, 14], [5, 5, 2, 9.0]])
-    faces = np.stack([make_face()] * 2)
-    np.testing.assert_allclose(face_norms(faces, "bbox_diagonal", boxes), [5, 4])
-    # an inverted box has no size, and not that of two negative sides
-    np.testing.assert_allclose(face_norms(faces, "bbox_size", boxes), [12**0.5, 0])
-
-
-def test_norms_without_their_landmarks():
-    face = make_face()
-    face[[40, 8]] = np.nan
-    assert np.isnan(face_norms(face[None], "inter_pupil"))
-    assert face_norms(face[None], "inter_ocular") == 100
-    assert face_norms(face[None], "bbox_diagonal") < 150
-    with pytest.raises(ValueError, match="'pupils'.*inter_pupil"):
-        face_norms(face[None], "pupils")
-
-
-def test_norms_of_other_markups():
-    faces = np.array([[[0, 0], [3, 4], [6, 8.0]]])
-    eyes = dict(inter_ocular=((0,), (2,)), inter_pupil=((0, 1), (2,)))
-    assert face_norms(faces, "inter_ocular", eye_indices=eyes) == 10
-    assert face_norms(faces, "inter_pupil", eye_indices=eyes) == 7.5
-
-
-def test_landmark_errors_and_their_means():
-    truth = np.array([[[0, 0], [1, 1], [np.nan, np.nan]]])
-    predicted = np.array([[[3, 4], [1, 1], [9, 9.0]]])
-    errors = landmark_errors(predicted, truth)
-    np.testing.assert_array_equal(errors, [[5, 0, np.nan]])
-    np.testing.assert_array_equal(mean_visible(errors, axis=1), [2.5])
-    np.testing.assert_array_equal(mean_visible(errors, axis=0), [5, 0, np.nan])
-
-
-def test_failure_rate_counts_what_is_above():
-    assert failure_rate(np.array([0.01, 0.08, 0.0800001, 0.5]), 0.08) == 0.5
-
-
-@pytest.mark.parametrize(
-    "errors, threshold, area",
-    [
-        ([0, 0], 0.08, 1),
-        ([0.08, 1], 0.08, 0),
-        ([0.02], 0.08, 0.75),
-        ([0.02, 0.04, 0.3, 0.06], 0.08, (0.75 + 0.5 + 0 + 0.25) / 4),
-    ],
-)
-def test_auc_by_hand(errors, threshold, area):
-    np.testing.assert_allclose(ced_auc(np.array(errors), threshold), area)
-
-
-def test_auc_of_known_distributions():
-    n = 200_000
-    share = (np.arange(n) + 0.5) / n
-    # uniform on [0, a]: CED(e) = e / a, the area to t <= a is t / (2a)
-    np.testing.assert_allclose(ced_auc(0.2 * share, 0.08), 0.2, atol=1e-5)
-    # exponential of mean m: 1 - m/t (1 - exp(-t/m))
-    mean, threshold = 0.05, 0.08
-    expected = 1 - mean / threshold * (1 - np.exp(-threshold / mean))
-    errors = -mean * np.log1p(-share)
-    np.testing.assert_allclose(ced_auc(errors, threshold), expected, atol=1e-5)
-
-
-face_errors = st.lists(st.floats(0, 1), min_size=1, max_size=30).map(np.array)
-
-
-@given(face_errors, st.floats(1e-3, 1), st.floats(0, 0.5))
-def test_auc_is_the_integral_of_the_step_function(errors, threshold, added):
-    area = ced_auc(errors, threshold)
-    knots = np.unique(np.r_[0, errors[errors < threshold], threshold])
-    steps = np.array([np.mean(errors <= knot) for knot in knots[:-1]])
-    np.testing.assert_allclose(
-        area, (steps * np.diff(knots)).sum() / threshold, atol=1e-9
-    )
-    capped = np.mean(np.minimum(errors, threshold))
-    np.testing.assert_allclose(area, 1 - capped / threshold, atol=1e-9)
-    assert 0 <= area <= 1
-    assert ced_auc(errors + added, threshold) <= area + 1e-12
-    assert ced_auc(errors, 2 * threshold) >= area - 1e-12
-    assert failure_rate(errors, threshold) <= 1 - area + 1e-9
-
-
-@pytest.mark.parametrize("function", [ced_auc, failure_rate])
-@pytest.mark.parametrize("errors", [[], [0.1, np.nan], [np.inf], [[0.1]]])
-def test_figures_of_no_or_invalid_errors(function, errors):
-    with pytest.raises(ValueError, match="finite errors"):
-        function(np.array(errors), 0.08)
-
-
-# the metric
 
 
 def test_built_from_the_registry():
@@ -654,21 +525,3 @@ def test_picture_of_the_curves(tmp_path):
         pictures[groups] = cv2.imread(f"{prefix}_ced.png")
     assert pictures[None].shape[1] == 2 * 600 and pictures[None].std() > 10
     assert (pictures[None] != pictures["light"]).any()  # a second curve
-
-
-def test_curves_are_steps_of_each_face():
-    axes = []
-
-    class Catch(Figure):
-        def savefig(self, *_, **__):
-            axes.extend(self.axes)
-
-    errors = np.array([0.06, 0.02, 0.5, 0.02])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("semamb_mm.pictures.error_curves.Figure", Catch)
-        draw_error_curves(None, dict(inter_pupil=dict(ours=errors)), 0.08)
-    (line,) = axes[0].lines
-    x, y = line.get_data()
-    np.testing.assert_allclose(x, [0, 2, 2, 6, 8])
-    np.testing.assert_allclose(y, [0, 25, 50, 75, 75])
-    assert line.get_drawstyle() == "steps-post"

@@ -3,18 +3,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS, METRICS
 
-from semamb_mm.faces.errors import frame_step, jitter, middle_frames
 from semamb_mm.faces.sizes import face_norms
 from semamb_mm.pose.metrics import FaceNME, FaceVideoNME
+from tests.faces import make_face
 from tests.trees.videos import extract, write_annotations
 
-from .test_face_nme import make_face, make_sample, read_csv
+from .test_face_nme import make_sample, read_csv
 
 META_KEYS = ("img_path", "sequence_id", "frame_number", "category")
 JITTERS = ("jitter", "jitter_of_annotation", "jitter_of_error")
@@ -71,64 +69,6 @@ def loop_jitter(samples, norm, step, of):
         truth = sample["gt_instances"]["keypoints"].astype(np.float64)
         values.append(sum(lengths) / len(lengths) / face_norms(truth, norm)[0])
     return sum(values) / len(values)
-
-
-# the functions
-
-
-def test_frames_between_two_others():
-    sequences = np.array(["a"] * 7 + ["b"] * 3 + ["c"])
-    frames = np.array([1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12])
-    expected = [0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 0]
-    assert middle_frames(sequences, frames, 1).tolist() == list(map(bool, expected))
-    assert middle_frames(sequences[:1], frames[:1], 1).tolist() == [False]
-    assert not middle_frames(sequences, frames, 2).any()
-
-
-@pytest.mark.parametrize(
-    "sequences, frames, step",
-    [
-        (["a", "a", "a"], [1, 6, 16], 5),
-        (["a", "a", "b", "b"], [1, 4, 5, 7], 2),  # 4 and 5 are of two sequences
-        (["a", "b"], [1, 9], 1),
-        ([], [], 1),
-    ],
-)
-def test_step_between_frames(sequences, frames, step):
-    assert frame_step(np.array(sequences), np.array(frames)) == step
-
-
-def test_jitter_by_hand():
-    points = np.zeros((4, 2, 2))
-    points[1, 0] = (3, 4)  # out and back: second difference -2 (3, 4)
-    points[:, 1, 0] = (0, 10, 20, 31)  # steady, then one pixel more
-    points[3, 0] = np.nan
-    middle = np.array([False, True, True, False])
-    # the third frame's first landmark is not seen in the fourth
-    expected = [np.nan, (10 + 0) / 2, 1, np.nan]
-    np.testing.assert_allclose(jitter(points, middle), expected)
-
-
-@given(st.integers(0, 10**6), st.floats(-5, 5), st.floats(-300, 300))
-def test_steady_motion_has_no_jitter(seed, speed, start):
-    rng = np.random.default_rng(seed)
-    still = rng.normal(0, 3, (6, 4, 2))
-    steady = start + speed * np.arange(6)[:, None, None] * rng.normal(0, 1, (4, 2))
-    middle = np.array([False, True, True, True, True, False])
-    np.testing.assert_allclose(
-        jitter(still + steady, middle), jitter(still, middle), atol=1e-9
-    )
-
-
-def test_jitter_of_independent_noise():
-    rng = np.random.default_rng(0)
-    points = rng.normal(0, 2.0, (2000, 30, 2))
-    middle = middle_frames(np.zeros(2000), np.arange(2000), 1)
-    mean = np.nanmean(jitter(points, middle))
-    assert mean == pytest.approx(3.07 * 2.0, rel=0.01)
-
-
-# the metric
 
 
 @pytest.mark.parametrize("step", [1, 3])

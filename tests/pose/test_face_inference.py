@@ -7,8 +7,7 @@ from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
 from mmpose.registry import DATASETS
 
 from tests import ROOT
-
-from .small_detector import ghcu_model  # noqa: F401
+from tests.small_detector import ghcu_model  # noqa: F401
 
 
 @pytest.fixture(scope="module")
