@@ -11,6 +11,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .images import check_image
+from .pts_faces import Face, FaceFiles, find_faces, read_face
+
 # Part to its number of faces.
 PARTS = {
     "afw": 337,
@@ -33,13 +36,13 @@ MIRRORED = "_mirror"
 
 
 def image_root(root: str | os.PathLike) -> Path:
-    """The folder that image paths are relative to: ``images``, or the root itself."""
+    """Return what image paths are relative to: ``images``, or the root itself."""
     images = Path(root) / "images"
     return images if images.is_dir() else Path(root)
 
 
 def find_part(root: str | os.PathLike, part: str) -> Path:
-    """The folder of a part, one of :data:`PARTS`.
+    """Return the folder of a part, one of :data:`PARTS`.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -58,3 +61,29 @@ def find_part(root: str | os.PathLike, part: str) -> Path:
             )
         folder = matches[0]
     return folder
+
+
+def part_faces(root: str | os.PathLike, part: str) -> list[FaceFiles]:
+    """Return the files of a part's faces, sorted by path, without mirrored copies.
+
+    Raises:
+        FileNotFoundError: If the part's folder is missing.
+    """
+    faces = find_faces([str(find_part(root, part))])
+    return [face for face in faces if not face.stem.endswith(MIRRORED)]
+
+
+def read_whole_face(files: FaceFiles, origin: int = 0) -> Face:
+    """Read a face whose image is decoded in full.
+
+    Args:
+        files: As :func:`part_faces` gives them.
+        origin: As in :func:`~semamb_mm.formats.pts.read_pts`.
+
+    Raises:
+        BadImageError: If the image is missing or cannot be decoded in full.
+        PtsError: If the annotation cannot be used.
+    """
+    face = read_face(files, origin=origin)
+    check_image(face.image_path)
+    return face

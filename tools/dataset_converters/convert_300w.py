@@ -21,8 +21,16 @@ from pathlib import Path
 from mmengine.utils import track_progress_rich
 
 from semamb_mm.formats.face_json import whole_pixel_square, write_face_json
-from semamb_mm.formats.layout_300w import PARTS, SPLITS, image_root
-from semamb_mm.pose.datasets.face_300w_parts import Face300WParts
+from semamb_mm.formats.images import BadImageError
+from semamb_mm.formats.layout_300w import (
+    PARTS,
+    SPLITS,
+    image_root,
+    part_faces,
+    read_whole_face,
+)
+from semamb_mm.formats.pts import PtsError
+from semamb_mm.formats.pts_faces import Face, FaceFiles
 
 
 def parse_args():
@@ -60,13 +68,21 @@ def parse_args():
     return parser.parse_args()
 
 
-def write_split(path: Path, root: Path, faces: list[dict]) -> None:
+def write_split(path: Path, root: Path, faces: list[Face]) -> None:
     """Faces' paths are written relative to the image folder."""
     with write_face_json(path) as add:
         for number, face in enumerate(faces, start=1):
-            name = os.path.relpath(face["img_path"], image_root(root))
-            square = whole_pixel_square(face["keypoints"])
-            add(number, name, face["size"], face["keypoints"], *square)
+            name = os.path.relpath(face.image_path, image_root(root))
+            square = whole_pixel_square(face.keypoints)
+            add(number, name, face.size, face.keypoints, *square)
+
+
+def face_or_reason(files: FaceFiles, origin: int) -> Face | str:
+    """Return a face, or why it cannot be used."""
+    try:
+        return read_whole_face(files, origin)
+    except (BadImageError, PtsError, OSError) as error:
+        return str(error)
 
 
 def main():
@@ -76,26 +92,23 @@ def main():
     parts = tuple(dict.fromkeys(part for s in args.splits for part in SPLITS[s]))
     faces, bad = {}, []
     try:
-        readers = {
-            part: Face300WParts(str(root), (part,), args.origin) for part in parts
-        }
+        files = {part: part_faces(root, part) for part in parts}
     except FileNotFoundError as error:
         sys.exit(f"300w: {error}")
-    for part, reader in readers.items():
-        found = reader.faces()
+    for part, found in files.items():
         if len(found) != PARTS[part]:
             print(f"{part}: {len(found):,} faces where {PARTS[part]:,} are expected")
         if not found:
             faces[part] = []
             continue
         read = track_progress_rich(
-            reader.read,
-            [(face,) for face in found],
+            face_or_reason,
+            [(face, args.origin) for face in found],
             nproc=args.workers,
             chunksize=8,
             description=part,
         )
-        faces[part] = [face for face in read if isinstance(face, dict)]
+        faces[part] = [face for face in read if isinstance(face, Face)]
         bad += [face for face in read if isinstance(face, str)]
     for reason in bad:
         print(f"bad: {reason}")

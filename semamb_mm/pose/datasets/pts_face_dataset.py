@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import os.path as osp
-from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
@@ -15,22 +13,18 @@ from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
-from semamb_mm.formats.images import (
-    IMAGE_SUFFIXES,
-    BadImageError,
-    check_image,
-    image_size,
+from semamb_mm.formats.images import IMAGE_SUFFIXES, BadImageError, check_image
+from semamb_mm.formats.pts import PtsError
+from semamb_mm.formats.pts_faces import (
+    Face,
+    FaceFiles,
+    face_key,
+    find_faces,
+    list_faces,
+    read_face,
 )
-from semamb_mm.formats.pts import PtsError, read_pts
 
 _POLICIES = ("error", "skip")
-
-
-class _Sample(NamedTuple):
-    stem: str  # path without suffix
-    images: list[str]
-    annotation: str | None
-    source: str  # where the sample is named: its folder, or list file and line
 
 
 @DATASETS.register_module()
@@ -69,8 +63,8 @@ class PtsFaceDataset(BaseCocoStyleDataset):
             cannot be read in full is an error always.
         on_bad_annotation: 'error', or 'skip': samples whose ``.pts`` file is missing
             or wrong are left out, with a warning each.
-        indices, serialize_data, pipeline, test_mode, lazy_init, max_refetch: as in
-            :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: indices, serialize_data, pipeline, test_mode, lazy_init and
+            max_refetch, as in :class:`mmengine.dataset.BaseDataset`.
     """
 
     METAINFO: dict = dict(from_file="configs/_base_/datasets/300w.py")
@@ -85,12 +79,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
         origin: int = 0,
         on_bad_image: str = "error",
         on_bad_annotation: str = "error",
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict | Callable] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **kwargs,
     ) -> None:
         for name, policy in (
             ("on_bad_image", on_bad_image),
@@ -108,16 +97,11 @@ class PtsFaceDataset(BaseCocoStyleDataset):
             metainfo=metainfo,
             data_root=data_root,
             data_prefix=dict(img="") if data_prefix is None else dict(data_prefix),
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=list(pipeline),
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
+            **kwargs,
         )
 
     def _join_prefix(self) -> None:
-        """Puts ``data_root`` before list files and folders, one or several each."""
+        """Put ``data_root`` before list files and folders, one or several each."""
         root = self.data_root or "."
         if isinstance(self.ann_file, str):
             self.ann_file = self.ann_file and osp.join(root, self.ann_file)
@@ -132,14 +116,14 @@ class PtsFaceDataset(BaseCocoStyleDataset):
     # what there is
 
     def load_data_list(self) -> list[dict]:
-        """Finds all samples and reads their annotations and image sizes."""
-        samples = self._listed() if self.ann_file else self._found()
+        """Find all samples and read their annotations and image sizes."""
+        num_keypoints = self.metainfo["num_keypoints"]
         data_list = []
         left_out = 0
         outside = [0, 0]  # landmarks, faces
-        for sample in samples:
+        for sample in self._samples():
             try:
-                info = self._load_sample(sample, image_id=len(data_list))
+                face = read_face(sample, num_keypoints, self.origin)
             except (BadImageError, PtsError) as error:
                 bad_image = isinstance(error, BadImageError)
                 policy = self.on_bad_image if bad_image else self.on_bad_annotation
@@ -152,10 +136,10 @@ class PtsFaceDataset(BaseCocoStyleDataset):
                 left_out += 1
                 self._warn(f"sample left out ({left_out} so far): {error}")
                 continue
-            hidden = int((info["keypoints_visible"] == 0).sum())
+            hidden = int((~face.visible).sum())
             outside[0] += hidden
             outside[1] += hidden > 0
-            data_list.append(info)
+            data_list.append(self._info(face, sample.stem, image_id=len(data_list)))
         if not data_list:
             where = self.ann_file or self._folders()
             raise ValueError(
@@ -173,142 +157,42 @@ class PtsFaceDataset(BaseCocoStyleDataset):
         folders = self.data_prefix["img"]
         return [folders] if isinstance(folders, str) else list(folders)
 
-    def _found(self) -> list[_Sample]:
-        """All samples below the folders, sorted by path."""
-        samples: dict[str, _Sample] = {}
-        for folder in self._folders():
-            if not osp.isdir(folder):
-                raise FileNotFoundError(
-                    f"no folder {folder!r}; mend data_root or data_prefix['img']"
-                )
-            for parent, folders, names in os.walk(folder):
-                folders[:] = sorted(f for f in folders if not f.startswith("."))
-                for stem, images, annotation in _pair(parent, names):
-                    if any(fnmatchcase(self._key(stem), p) for p in self.exclude):
-                        continue
-                    samples[osp.normpath(stem)] = _Sample(
-                        stem, images, annotation, source=parent
-                    )
-        return [samples[stem] for stem in sorted(samples)]
-
-    def _listed(self) -> list[_Sample]:
-        """The samples that the list files name, in their order."""
-        list_files = (
-            [self.ann_file] if isinstance(self.ann_file, str) else self.ann_file
-        )
-        contents: dict[str, dict[str, tuple]] = {}  # folder -> stem -> files
-        first_seen: dict[str, str] = {}
-        samples = []
-        for list_file in list_files:
-            items = list(_read_list(list_file))
-            if not items:
-                raise ValueError(
-                    f"{list_file}: an empty list; expected one sample a line, such as "
-                    "'afw/134212_1'"
-                )
-            for number, item in items:
-                source = f"{list_file}, line {number}"
-                stem, images, annotation = self._look_up(item, source, contents)
-                key = osp.normpath(stem)
-                if key in first_seen:
-                    raise ValueError(
-                        f"{source}: {item!r} is already named by {first_seen[key]}"
-                    )
-                first_seen[key] = source
-                samples.append(_Sample(stem, images, annotation, source))
-        return samples
-
-    def _look_up(self, item: str, source: str, contents: dict) -> tuple:
-        """The files of a list item, as (stem path, image paths, .pts path)."""
-        root, suffix = osp.splitext(item)
-        if suffix.lower() in (*IMAGE_SUFFIXES, ".pts"):
-            item = root
-        candidates = [osp.join(folder, item) for folder in self._folders()]
-        matches = []
-        for stem in candidates:
-            parent = osp.dirname(stem)
-            if parent not in contents:
-                names = os.listdir(parent) if osp.isdir(parent) else []
-                contents[parent] = {entry[0]: entry for entry in _pair(parent, names)}
-            if stem in contents[parent]:
-                matches.append(contents[parent][stem])
-        if len(matches) > 1:
-            raise ValueError(
-                f"{source}: {item!r} is in several folders: "
-                f"{[match[0] for match in matches]}; name one of them in full"
-            )
-        return matches[0] if matches else (candidates[0], [], None)
+    def _samples(self) -> list[FaceFiles]:
+        """Return the files of all samples, whether they can be used or not."""
+        if not self.ann_file:
+            return find_faces(self._folders(), self.exclude, self.data_root or "")
+        lists = [self.ann_file] if isinstance(self.ann_file, str) else self.ann_file
+        return list_faces(lists, self._folders())
 
     # one sample
 
-    def _load_sample(self, sample: _Sample, image_id: int) -> dict:
-        if len(sample.images) > 1:
-            raise BadImageError(
-                f"{sample.source}: {len(sample.images)} images share one stem and so "
-                f"one .pts file: {[osp.basename(name) for name in sample.images]}"
-            )
-        if not sample.images:
-            raise BadImageError(
-                f"{sample.source}: no image {sample.stem}{{{','.join(IMAGE_SUFFIXES)}}}"
-            )
-        if sample.annotation is None:
-            raise PtsError(f"{sample.source}: no annotation {sample.stem}.pts")
-        image_path = sample.images[0]
-        num_keypoints = self.metainfo["num_keypoints"]
-        keypoints = read_pts(sample.annotation, num_keypoints, self.origin)
-        size = np.array(image_size(image_path))
-        low, high = keypoints.min(0), keypoints.max(0)
-        extent = high - low
-        if not (extent > 0).all():
-            raise PtsError(
-                f"{sample.annotation}: the landmarks span {extent[0]:g} x "
-                f"{extent[1]:g} px; expected a face with some width and height"
-            )
-        beyond = np.maximum(-0.5 - keypoints, keypoints - (size - 0.5))
-        # the extent of the landmarks inside, so that one stray one is judged by them
-        usual = np.ptp(np.quantile(keypoints, (0.1, 0.9), axis=0), axis=0).max()
-        absurd = np.flatnonzero((beyond > usual).any(1))
-        if len(absurd):
-            x, y = keypoints[absurd[0]]
-            raise PtsError(
-                f"{sample.annotation}: landmark {absurd[0]} (counted from 0) at "
-                f"({x:g}, {y:g}) lies farther outside the {size[0]} x {size[1]} px "
-                f"image {image_path} than the face is large; expected landmarks in "
-                "or near the image"
-            )
-        visible = (beyond <= 0).all(1)
-        if not visible.any():
-            raise PtsError(
-                f"{sample.annotation}: all landmarks lie outside the {size[0]} x "
-                f"{size[1]} px image {image_path}"
-            )
+    def _info(self, face: Face, stem: str, image_id: int) -> dict:
+        """Return a face as MMPose's annotation of a sample."""
+        box = np.concatenate([face.keypoints.min(0), face.keypoints.max(0)])
         return dict(
             id=image_id,
             img_id=image_id,
-            img_path=image_path,
-            sample_key=self._key(sample.stem),
+            img_path=face.image_path,
+            sample_key=face_key(stem, self.data_root or ""),
             category_id=1,
             iscrowd=0,
-            bbox=np.concatenate([low, high])[None],
+            bbox=box[None],
             bbox_score=np.ones(1, np.float32),
-            num_keypoints=int(visible.sum()),
-            keypoints=keypoints[None],
-            keypoints_visible=visible[None].astype(np.float32),
+            num_keypoints=int(face.visible.sum()),
+            keypoints=face.keypoints[None],
+            keypoints_visible=face.visible[None].astype(np.float32),
         )
-
-    def _key(self, stem: str) -> str:
-        return osp.relpath(stem, self.data_root or ".").replace(os.sep, "/")
 
     @force_full_init
     def prepare_data(self, idx: int) -> Any:
-        """Runs the pipeline, or gives None for a bad image that is to be skipped."""
+        """Run the pipeline, or return None for a bad image that is to be skipped."""
         image_path = BaseDataset.get_data_info(self, idx)["img_path"]
         if not self._is_sound(image_path):
             return None
         return super().prepare_data(idx)
 
     def _is_sound(self, image_path: str) -> bool:
-        """Whether an image can be read in full; each file is tried once."""
+        """Return whether an image can be read in full; each file is tried once."""
         if image_path not in self._sound:
             try:
                 check_image(image_path)
@@ -333,38 +217,3 @@ class PtsFaceDataset(BaseCocoStyleDataset):
             logger="current",
             level=logging.WARNING,
         )
-
-
-def _pair(parent: str, names: Sequence[str]) -> Iterator[tuple]:
-    """Groups a folder's files by stem: (stem path, image paths, .pts path or None)."""
-    groups: dict[str, tuple[list[str], list[str]]] = {}
-    for name in sorted(names):
-        stem, suffix = osp.splitext(name)
-        if name.startswith(".") or suffix.lower() not in (*IMAGE_SUFFIXES, ".pts"):
-            continue
-        images, annotations = groups.setdefault(stem, ([], []))
-        kind = annotations if suffix.lower() == ".pts" else images
-        kind.append(osp.join(parent, name))
-    for stem, (images, annotations) in groups.items():
-        annotation = annotations[0] if annotations else None
-        yield osp.join(parent, stem), images, annotation
-
-
-def _read_list(list_file: str) -> Iterator[tuple[int, str]]:
-    """The items of a list file with their line numbers."""
-    try:
-        with open(list_file, encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                item = line.strip()
-                if item and not item.startswith("#"):
-                    yield number, item
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"no list file {list_file!r}; mend ann_file (it is taken relative to "
-            "data_root)"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{list_file}: not a text file ({error.reason} at byte {error.start}); "
-            "expected one sample a line"
-        ) from error

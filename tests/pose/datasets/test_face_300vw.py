@@ -209,7 +209,7 @@ def test_the_store_reads_no_frame(tree, monkeypatch):
 
 def forbid_scanning(monkeypatch):
     monkeypatch.setattr(
-        "semamb_mm.pose.datasets.face_300vw.scan_video",
+        "semamb_mm.formats.index_300vw.scan_video",
         lambda path: pytest.fail("scanned again"),
     )
 
