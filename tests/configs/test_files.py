@@ -4,7 +4,9 @@ import statistics
 
 import pytest
 import yaml
+from mim.commands.search import convert2df
 from mmengine.config import Config
+from modelindex.load_model_index import load
 
 from tests import ROOT
 
@@ -88,3 +90,11 @@ def test_metafiles_say_only_what_is_known(metafile):
         assert model["In Collection"] == collection["Name"]
         assert model["Metadata"]["Training Data"]
         assert all(result["Metrics"] for result in model.get("Results", ()))
+
+
+def test_mim_search_finds_every_config():
+    table = convert2df(load(str(ROOT / "model-index.yml")))
+    assert dict(table["config"]) == {
+        path.stem: str(path.relative_to(ROOT)) for path in CONFIGS
+    }
+    assert table.notna().all(axis=None)

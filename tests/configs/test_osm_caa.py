@@ -10,7 +10,6 @@ from tests import ROOT
 from tests.pretrain.datasets.test_omniglot import make_folders
 from tests.trees.retrieval import make_cars, make_cub, make_lpw, make_mars
 
-
 CONFIGS = sorted((ROOT / "configs" / "osm_caa").glob("*.py"))
 TREES = {
     "cub": lambda root: make_cub(root, classes=4, per_class=4),
