@@ -18,6 +18,7 @@ are skipped and counted. A webcam is stopped by Ctrl-C, or by q in --show's wind
 import csv
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -27,7 +28,7 @@ from tqdm import tqdm
 
 import semamb_mm.pose  # noqa: F401
 from semamb_mm.cli import model_parser, open_config, open_pose_model
-from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.files import atomic_path, atomic_write
 from semamb_mm.pictures.landmarks import draw_landmarks
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -36,6 +37,7 @@ COLUMNS = ("source", "face", "landmark", "x", "y", "confidence", "corrected")
 
 
 def parse_args(argv=None):
+    """Return the command line's options."""
     parser = model_parser(__doc__)
     parser.add_argument("input", help="image, folder, video, or a webcam's number")
     parser.add_argument("--out-dir", default="work_dirs/demo_faces")
@@ -48,7 +50,7 @@ def parse_args(argv=None):
 
 
 def load_boxes(path):
-    """File name to boxes ``(N, 4)``."""
+    """Return file name to boxes ``(N, 4)``."""
     boxes = {}
     for name, value in json.loads(Path(path).read_text()).items():
         array = np.atleast_2d(np.asarray(value, np.float32))
@@ -63,7 +65,7 @@ class NoFaceError(ValueError):
 
 
 class FaceFinder:
-    """Boxes ``(N, 4)`` of an image's faces."""
+    """Finds boxes ``(N, 4)`` of an image's faces."""
 
     def __init__(self, args):
         self.boxes = load_boxes(args.boxes) if args.boxes else None
@@ -74,7 +76,7 @@ class FaceFinder:
             self.yunet = cv2.FaceDetectorYN.create(args.face_detector, "", (320, 320))
 
     def __call__(self, image, name):
-        """Boxes of one picture's faces, at least one.
+        """Return boxes of one picture's faces, at least one.
 
         Raises:
             NoFaceError: If there is none.
@@ -95,7 +97,7 @@ class FaceFinder:
 
 
 def check_boxes(boxes, width, height, name):
-    """The boxes, if each overlaps the image."""
+    """Return the boxes, if each overlaps the image."""
     low, high = boxes[:, :2], boxes[:, 2:]
     overlap = np.minimum(high, (width, height)) - np.maximum(low, 0)
     if not (overlap > 0).all():
@@ -108,7 +110,7 @@ def check_boxes(boxes, width, height, name):
 
 
 def find(model, image, boxes):
-    """``(N, K, 2)`` landmarks, ``(N, K)`` confidence and corrected."""
+    """Return ``(N, K, 2)`` landmarks, ``(N, K)`` confidence and corrected."""
     instances = [s.pred_instances for s in inference_topdown(model, image, boxes)]
     never = np.zeros_like(instances[0].keypoint_scores, dtype=bool)
     return (
@@ -120,12 +122,14 @@ def find(model, image, boxes):
 
 
 def draw(image, boxes, faces):
+    """Return the image with all its faces."""
     for box, keypoints, scores, corrected in zip(boxes, *faces):
         image = draw_landmarks(image, keypoints, scores, corrected, box)
     return image
 
 
 def rows(source, faces):
+    """Yield the cells of :data:`COLUMNS` for every landmark."""
     for face, (keypoints, scores, corrected) in enumerate(zip(*faces)):
         for k, ((x, y), score) in enumerate(zip(keypoints, scores)):
             yield (
@@ -135,14 +139,14 @@ def rows(source, faces):
 
 
 def write_picture(path, picture):
-    """A .png file, whole or not at all."""
+    """Write a .png file, whole or not at all."""
     _, data = cv2.imencode(".png", picture)
     with atomic_write(path, "wb") as file:
         file.write(data.tobytes())
 
 
 def run_images(model, finder, paths, root, out_dir, writer, show):
-    """Draw image files; the number drawn and the number that could not be."""
+    """Draw image files; return the number drawn, and of those that could not be."""
     drawn = skipped = 0
     bar = tqdm(paths, unit="image")
     for path in bar:
@@ -170,13 +174,14 @@ def run_images(model, finder, paths, root, out_dir, writer, show):
 
 
 class Tracker:
-    """The face's box in the next frame: around the last frame's landmarks."""
+    """Finds faces in a frame, by where the last frame's landmarks were."""
 
     def __init__(self, model, finder):
         self.model, self.finder = model, finder
         self.boxes, self.usual = None, None
 
     def __call__(self, frame, name):
+        """Return the boxes and what :func:`find` found in them."""
         boxes = self.boxes
         if boxes is None:
             boxes = self.finder(frame, name)
@@ -192,67 +197,97 @@ class Tracker:
         return boxes, faces
 
 
+class FrameReader:
+    """The frames of a video or a webcam, with a progress bar.
+
+    Attributes:
+        name: The file's name, or the webcam's.
+        fps: Frames a second.
+        read: How many frames have been read.
+        promised: How many there should be; 0 if nobody says.
+    """
+
+    def __init__(self, source, max_frames):
+        self.source, self.max_frames = source, max_frames
+        self.webcam = source.isdigit()
+        self.capture = cv2.VideoCapture(int(source) if self.webcam else source)
+        if not self.capture.isOpened():
+            raise SystemExit(f"{source}: no video that OpenCV can read")
+        self.promised = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        if max_frames:
+            self.promised = min(self.promised or max_frames, max_frames)
+        self.name = f"webcam{source}" if self.webcam else Path(source).name
+        self.fps = self.capture.get(cv2.CAP_PROP_FPS) or 25
+        self.read = 0
+        self.bar = tqdm(total=self.promised or None, unit="frame")
+
+    def __iter__(self):
+        """Yield number and frame until the end, or until Ctrl-C."""
+        with self.bar:
+            try:
+                while self.max_frames is None or self.read < self.max_frames:
+                    there, frame = self.capture.read()
+                    if not there:
+                        break
+                    self.read += 1
+                    self.bar.update()
+                    yield self.read, frame
+            finally:
+                self.capture.release()
+
+    def check(self, stopped):
+        """Report missing frames, unless the user stopped early."""
+        if not self.read:
+            raise SystemExit(f"{self.source}: not one frame could be decoded")
+        if self.read < self.promised and not self.webcam and not stopped:
+            print(
+                f"{self.source} ends after {self.read} frames, {self.promised} were "
+                f"expected: {self.promised - self.read} are missing",
+                file=sys.stderr,
+            )
+
+
 def run_video(model, finder, source, out_dir, writer, args):
-    """Draw a video or a webcam; frames drawn and skipped."""
-    webcam = source.isdigit()
-    capture = cv2.VideoCapture(int(source) if webcam else source)
-    if not capture.isOpened():
-        raise SystemExit(f"{source}: no video that OpenCV can read")
-    promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-    if args.max_frames:
-        promised = min(promised, args.max_frames) if promised else args.max_frames
-    name = f"webcam{source}" if webcam else Path(source).name
-    fps = capture.get(cv2.CAP_PROP_FPS) or 25
+    """Draw a video or a webcam; return the numbers of frames drawn and skipped."""
+    frames = FrameReader(source, args.max_frames)
     tracker = Tracker(model, finder)
-    skipped = number = 0
-    bar = tqdm(total=promised or None, unit="frame")
-    with bar, VideoSink(out_dir / f"{name}_landmarks.avi", fps) as sink:
+    skipped, stopped = 0, False
+    with VideoSink(out_dir / f"{frames.name}_landmarks.avi", frames.fps) as sink:
         try:
-            while args.max_frames is None or number < args.max_frames:
-                read, picture = capture.read()
-                if not read:
-                    break
-                number += 1
-                bar.update()
+            for number, picture in frames:
                 try:
-                    boxes, faces = tracker(picture, name)
-                    writer.writerows(rows(f"{name}:{number}", faces))
+                    boxes, faces = tracker(picture, frames.name)
+                    writer.writerows(rows(f"{frames.name}:{number}", faces))
                     picture = draw(picture, boxes, faces)
                 except NoFaceError as error:
                     skipped += 1
                     if skipped == 1:
-                        bar.write(f"frame {number} skipped: {error}", file=sys.stderr)
+                        text = f"frame {number} skipped: {error}"
+                        frames.bar.write(text, file=sys.stderr)
                 sink.write(picture)
                 if args.show and not show_picture(picture):
-                    promised = number
+                    stopped = True
                     break
         except KeyboardInterrupt:  # how a webcam without a window is stopped
-            promised = number
-    capture.release()
-    if not number:
-        raise SystemExit(f"{source}: not one frame could be decoded")
-    if number < promised and not webcam:
-        print(
-            f"{source} ends after {number} frames, {promised} were expected: "
-            f"{promised - number} are missing",
-            file=sys.stderr,
-        )
-    return number - skipped, skipped
+            stopped = True
+    frames.check(stopped)
+    return frames.read - skipped, skipped
 
 
 class VideoSink:
-    """A Motion JPEG file that gets its name when it is whole."""
+    """A Motion JPEG file that gets its name when it is whole; none without a frame."""
 
     def __init__(self, path, fps):
         self.path, self.fps = path, fps
-        self.unfinished = path.with_name(f".unfinished-{path.name}")
-        self.writer = None
+        self.stack, self.writer = ExitStack(), None
 
     def write(self, picture):
+        """Add a frame, as large as the first one."""
         if self.writer is None:
+            unfinished = self.stack.enter_context(atomic_path(self.path))
             size = (picture.shape[1], picture.shape[0])
             code = cv2.VideoWriter_fourcc(*"MJPG")
-            self.writer = cv2.VideoWriter(str(self.unfinished), code, self.fps, size)
+            self.writer = cv2.VideoWriter(str(unfinished), code, self.fps, size)
             if not self.writer.isOpened():
                 raise SystemExit(f"OpenCV cannot write {self.path}")
         self.writer.write(picture)
@@ -260,23 +295,20 @@ class VideoSink:
     def __enter__(self):
         return self
 
-    def __exit__(self, failed, *_):
-        if self.writer is None:
-            return
-        self.writer.release()
-        if failed:
-            self.unfinished.unlink()
-        else:
-            self.unfinished.replace(self.path)
+    def __exit__(self, *failure):
+        if self.writer is not None:
+            self.writer.release()
+        return self.stack.__exit__(*failure)
 
 
 def show_picture(picture):
-    """False once q has been pressed."""
+    """Show a picture; return False once q has been pressed."""
     cv2.imshow("landmarks", picture)
     return cv2.waitKey(1) & 0xFF != ord("q")
 
 
 def main(argv=None):
+    """Find, draw and list the landmarks of everything in the input."""
     args = parse_args(argv)
     source = Path(args.input)
     if not args.input.isdigit() and not source.exists():
@@ -310,7 +342,7 @@ def main(argv=None):
 
 
 def list_images(folder, out_dir):
-    """The images in a folder and its subfolders, the demo's own left out."""
+    """Return the images in a folder and its subfolders, the demo's own left out."""
     paths = [
         path
         for path in sorted(folder.rglob("*"))

@@ -11,6 +11,7 @@ Flip testing is left out, whatever the config says. Needs onnx and onnxruntime:
 pip install 'semamb_mm[onnx]'.
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ NAMES = ("keypoints", "scores", "corrected")
 
 
 def parse_args(argv=None):
+    """Return the command line's options."""
     parser = model_parser(__doc__, device=False)
     parser.add_argument("--out", help="default: the checkpoint's name with .onnx")
     parser.add_argument("--opset", type=int, default=17)
@@ -42,20 +44,25 @@ def parse_args(argv=None):
 
 
 def export(model, crops, path, opset):
-    torch.onnx.export(
-        DeployedDetector(model).eval(),
-        (crops,),
-        str(path),
-        input_names=["images"],
-        output_names=list(NAMES),
-        dynamic_axes={name: {0: "batch"} for name in ("images", *NAMES)},
-        opset_version=opset,
-        dynamo=False,
-    )
+    """Write the ONNX file, traced on some crops."""
+    with warnings.catch_warnings():
+        # Of the exporter chosen here, and of checks of shapes that stay as they are.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        torch.onnx.export(
+            DeployedDetector(model).eval(),
+            (crops,),
+            str(path),
+            input_names=["images"],
+            output_names=list(NAMES),
+            dynamic_axes={name: {0: "batch"} for name in ("images", *NAMES)},
+            opset_version=opset,
+            dynamo=False,
+        )
 
 
 def test_crops(config, count):
-    """``(N, 3, H, W)`` crops of the test images, and their data samples."""
+    """Return ``(N, 3, H, W)`` crops of the test images, and their data samples."""
     dataset = DATASETS.build(config.test_dataloader.dataset)
     faces = [dataset[i] for i in range(min(count, len(dataset)))]
     return (
@@ -92,6 +99,7 @@ def check(model, path, crops, samples, tolerance):
 
 
 def main(argv=None):
+    """Export, check, and give the file its name."""
     args = parse_args(argv)
     config = open_config(args)
     model = open_pose_model(config, args.checkpoint)

@@ -1,16 +1,17 @@
 """Test a checkpoint with the stock MMEngine Runner."""
 
 import argparse
-import os
 from pathlib import Path
 
 from mmengine.fileio import dump
 from mmengine.hooks import Hook
 
 from semamb_mm.cli import add_common_arguments, build_runner, load_config
+from semamb_mm.formats.files import atomic_path
 
 
 def parse_args(argv=None):
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint file")
@@ -31,20 +32,20 @@ class SaveMetrics(Hook):
         self.path = Path(path)
 
     def after_test_epoch(self, runner, metrics=None) -> None:
+        """Write them, on the main process alone."""
         if metrics is None or runner.rank != 0:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".unfinished-{self.path.name}")
         # Plain numbers and lists, whatever arrays the metrics came as.
         plain = {
             name: value.tolist() if hasattr(value, "tolist") else value
             for name, value in metrics.items()
         }
-        dump(plain, str(temporary))
-        os.replace(temporary, self.path)
+        with atomic_path(self.path) as unfinished:
+            dump(plain, str(unfinished))
 
 
 def main(argv=None):
+    """Change the config as the flags say, and test."""
     args = parse_args(argv)
     cfg = load_config(args)
     is_url = "://" in args.checkpoint
@@ -55,34 +56,44 @@ def main(argv=None):
     if args.out and Path(args.out).suffix not in (".json", ".yaml", ".yml"):
         raise SystemExit(f"--out {args.out}: expected a .json or .yaml file")
     if args.badcase:
-        hook = cfg.get("default_hooks", {}).get("badcase")
-        if hook is None:
-            raise SystemExit(
-                "--badcase needs MMPose's BadCaseAnalysisHook in default_hooks"
-            )
-        hook.update(enable=True, show=args.show, interval=args.interval)
-        if args.show:
-            hook.wait_time = args.wait_time
-            # As in MMPose: the window is for the bad cases alone.
-            cfg.default_hooks.visualization.update(
-                enable=args.show_dir is not None, show=False
-            )
-        if hook.get("metric_type", "loss") == "loss":
-            hook.setdefault("metric", cfg.model.head.loss)
-        else:
-            hook.setdefault("metric", cfg.test_evaluator)
+        analyse_bad_cases(cfg, args)
     if args.dump:
-        if Path(args.dump).suffix not in (".pkl", ".pickle"):
-            raise SystemExit(f"--dump {args.dump}: expected a .pkl file")
-        evaluators = cfg.test_evaluator
-        if not isinstance(evaluators, (list, tuple)):
-            evaluators = [evaluators]
-        dumper = dict(type="DumpResults", out_file_path=args.dump)
-        cfg.test_evaluator = [*evaluators, dumper]
+        dump_predictions(cfg, args.dump)
     runner = build_runner(cfg)
     if args.out:
         runner.register_hook(SaveMetrics(args.out), "LOWEST")
     runner.test()
+
+
+def analyse_bad_cases(cfg, args):
+    """Switch MMPose's BadCaseAnalysisHook on."""
+    hook = cfg.get("default_hooks", {}).get("badcase")
+    if hook is None:
+        raise SystemExit(
+            "--badcase needs MMPose's BadCaseAnalysisHook in default_hooks"
+        )
+    hook.update(enable=True, show=args.show, interval=args.interval)
+    if args.show:
+        hook.wait_time = args.wait_time
+        # As in MMPose: the window is for the bad cases alone.
+        cfg.default_hooks.visualization.update(
+            enable=args.show_dir is not None, show=False
+        )
+    if hook.get("metric_type", "loss") == "loss":
+        hook.setdefault("metric", cfg.model.head.loss)
+    else:
+        hook.setdefault("metric", cfg.test_evaluator)
+
+
+def dump_predictions(cfg, path):
+    """Let an evaluator write all predictions."""
+    if Path(path).suffix not in (".pkl", ".pickle"):
+        raise SystemExit(f"--dump {path}: expected a .pkl file")
+    evaluators = cfg.test_evaluator
+    if not isinstance(evaluators, (list, tuple)):
+        evaluators = [evaluators]
+    dumper = dict(type="DumpResults", out_file_path=path)
+    cfg.test_evaluator = [*evaluators, dumper]
 
 
 if __name__ == "__main__":

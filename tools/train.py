@@ -7,6 +7,7 @@ from semamb_mm.cli import add_common_arguments, build_runner, load_config
 
 
 def parse_args(argv=None):
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("--work-dir", help="folder for logs and checkpoints")
@@ -33,6 +34,7 @@ def parse_args(argv=None):
 
 
 def main(argv=None):
+    """Change the config as the flags say, and train."""
     args = parse_args(argv)
     cfg = load_config(args)
     if args.no_validate:
@@ -40,13 +42,7 @@ def main(argv=None):
         # Without validation there is no score by which to save the best.
         cfg.get("default_hooks", {}).get("checkpoint", {}).pop("save_best", None)
     if args.amp:
-        wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
-        # Lazy configs hold the class itself.
-        name = getattr(wrapper, "__name__", wrapper)
-        if name not in ("OptimWrapper", "AmpOptimWrapper"):
-            raise SystemExit(f"--amp does not work with the optimizer wrapper {name}")
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
-        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+        use_amp(cfg)
     if args.resume == "auto":
         # Nothing to go on from yet: begin, with the config's load_from.
         if (Path(cfg.work_dir) / "last_checkpoint").exists():
@@ -61,6 +57,17 @@ def main(argv=None):
                 f"{args.config}"
             )
     build_runner(cfg).train()
+
+
+def use_amp(cfg):
+    """Put AmpOptimWrapper in OptimWrapper's place."""
+    wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
+    # Lazy configs hold the class itself.
+    name = getattr(wrapper, "__name__", wrapper)
+    if name not in ("OptimWrapper", "AmpOptimWrapper"):
+        raise SystemExit(f"--amp does not work with the optimizer wrapper {name}")
+    cfg.optim_wrapper.type = "AmpOptimWrapper"
+    cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
 
 
 if __name__ == "__main__":

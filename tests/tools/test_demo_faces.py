@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import sys
 
 import cv2
 import numpy as np
@@ -20,12 +19,10 @@ def demo():
 
 
 @pytest.fixture
-def call(demo, ghcu_model, tmp_path, monkeypatch, capsys):  # noqa: F811
+def call(demo, ghcu_model, tmp_path, capsys):  # noqa: F811
     def run(source, *options):
         out = tmp_path / "out"
-        arguments = ["demo_faces.py", *ghcu_model, str(source), "--out-dir", str(out)]
-        monkeypatch.setattr(sys, "argv", arguments + list(options))
-        demo.main()
+        demo.main([*ghcu_model, str(source), "--out-dir", str(out), *options])
         with open(out / "landmarks.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         return out, rows, capsys.readouterr()
@@ -113,6 +110,15 @@ def test_a_video(call, pictures, tmp_path):
     assert "4 drawn, 0 skipped" in said.out
     _, rows, said = call(video, "--max-frames", "2")
     assert len(rows) == 2 * 68 and "missing" not in said.err
+
+
+def test_a_video_whose_box_does_not_fit_leaves_nothing(call, pictures, tmp_path):
+    video = write_video(tmp_path / "v.avi", [*pictures[:2], pictures[2][:9, :9]])
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"v.avi": [100, 5, 160, 60]}))
+    with pytest.raises(SystemExit, match="outside the image of 64 x 64"):
+        call(video, "--boxes", str(boxes))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_frames_without_a_face_are_counted(demo, call, pictures, tmp_path, monkeypatch):

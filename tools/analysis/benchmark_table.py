@@ -98,6 +98,7 @@ COLUMNS = [
 
 
 def parse_args(argv=None):
+    """Return the command line's options, the results as (name, path)."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -131,19 +132,25 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.paper and (args.figure, args.norm) != ("NME", "inter_pupil"):
         parser.error("--paper: the paper's figures are NME by inter-pupil distance")
-    pairs = [result.partition("=") for result in args.results]
-    for name, equals, path in pairs:
-        if not (name and equals and path):
-            parser.error(f"{name + equals + path!r}: expected NAME=PATH")
-    args.results = [(name.strip(), Path(path)) for name, _, path in pairs]
-    twice = [path for path, n in Counter(p for _, p in args.results).items() if n > 1]
-    if twice:
-        parser.error(f"{twice[0]} is named twice; each file is one run")
+    args.results = named_files(args.results, parser.error)
     return args
 
 
+def named_files(results, refuse):
+    """Return (name, path) of each NAME=PATH; ``refuse`` takes a message."""
+    pairs = [result.partition("=") for result in results]
+    for name, equals, path in pairs:
+        if not (name and equals and path):
+            refuse(f"{name + equals + path!r}: expected NAME=PATH")
+    files = [(name.strip(), Path(path)) for name, _, path in pairs]
+    twice = [path for path, n in Counter(p for _, p in files).items() if n > 1]
+    if twice:
+        refuse(f"{twice[0]} is named twice; each file is one run")
+    return files
+
+
 def read_result(path):
-    """A metric's file and its benchmark.
+    """Return a metric's file and its benchmark.
 
     Raises:
         SystemExit: If the file is not of one of the benchmarks.
@@ -183,7 +190,7 @@ def read_result(path):
 
 
 def cells(path, result, benchmark, figure, norm):
-    """Column to a run's figure, in percent."""
+    """Return column to a run's figure, in percent."""
     groups = {group for group in benchmark.columns.values() if group}
     key = f"{figure}/{norm if benchmark.by_eyes else 'bbox_size'}"
     row = {}
@@ -199,7 +206,7 @@ def cells(path, result, benchmark, figure, norm):
 
 
 def deviations(result, benchmark):
-    """Where an evaluation is not the benchmark's protocol."""
+    """Yield where an evaluation is not the benchmark's protocol."""
     found = {"": result["num_faces"], **result["groups"]}
     if benchmark.counted == "videos":
         videos = result.get("sequences", {}).values()
@@ -220,7 +227,7 @@ def deviations(result, benchmark):
 
 
 def collect(results, figure, norm):
-    """Rows and notes of all files.
+    """Return rows and notes of all files.
 
     Returns:
         Name to column to the figures of its runs, in percent; and notes.
@@ -245,7 +252,7 @@ def collect(results, figure, norm):
 
 
 def paper_rows():
-    """The paper's rows, as those of :func:`collect`."""
+    """Return the paper's rows, as those of :func:`collect`."""
     titles = [column for column in COLUMNS if column.startswith("300W")]
     rows = {
         name: {title: [value] for title, value in zip(titles, values)}
@@ -257,7 +264,7 @@ def paper_rows():
 
 
 def markdown(columns, rows):
-    """Lines of a Markdown table; ``rows`` are (name, row)."""
+    """Yield the lines of a Markdown table; ``rows`` are (name, row)."""
     yield "| method | " + " | ".join(columns) + " |"
     yield "|---|" + "---:|" * len(columns)
     for name, row in rows:
@@ -271,7 +278,7 @@ def markdown(columns, rows):
 
 
 def comma_separated(columns, rows):
-    """Text of a CSV table: mean, standard deviation and number of runs a column."""
+    """Return a CSV table: mean, standard deviation and number of runs a column."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     parts = ("", " std", " runs")
@@ -288,6 +295,7 @@ def comma_separated(columns, rows):
 
 
 def main(argv=None):
+    """Print the table and its notes."""
     args = parse_args(argv)
     rows, notes = collect(args.results, args.figure, args.norm)
     columns = [c for c in COLUMNS if any(c in row for row in rows.values())]

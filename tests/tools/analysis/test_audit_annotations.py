@@ -1,9 +1,6 @@
 """tools/analysis/audit_annotations.py, called as a user calls it."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,21 +12,15 @@ from semamb_mm.pose.datasets import (
     write_pts_tree,
 )
 from tests import ROOT
+from tests.small_detector import write_model
+from tests.tools.conftest import NO_WORKERS
+from tests.tools.processes import run
+from tools import train
 from tools.analysis import audit_annotations
 
-CONFIG = "configs/semantic_alignment/slim-hourglass_sa_300w-subset-96x96.py"
+CONFIG = ROOT / "configs/semantic_alignment/slim-hourglass_sa_300w-subset-96x96.py"
 TOOL = "tools/analysis/audit_annotations.py"
 FACES = 12
-
-
-def run(data, *command):
-    return subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=ROOT,
-        env=dict(os.environ, OMP_NUM_THREADS="1", DATA_ROOT=str(data)),
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +33,13 @@ def trained(tmp_path_factory):
     for split in ("train", "val"):
         (data / f"{split}.txt").write_text(names)
     options = [
-        "train_cfg.max_epochs=2", "train_cfg.val_interval=9", "custom_hooks.1.start=1",
-        "train_dataloader.num_workers=0", "train_dataloader.persistent_workers=False",
-        "val_dataloader.num_workers=0", "val_dataloader.persistent_workers=False",
-        "default_hooks.checkpoint.save_best=None",
+        *NO_WORKERS[:4], "train_cfg.max_epochs=2", "train_cfg.val_interval=9",
+        "custom_hooks.1.start=1", "default_hooks.checkpoint.save_best=None",
     ]  # fmt: skip
     work = folder / "work"
-    done = run(
-        data, "tools/train.py", CONFIG, "--work-dir", work, "--cfg-options", *options
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATA_ROOT", str(data))
+        train.main([str(CONFIG), "--work-dir", str(work), "--cfg-options", *options])
     return data, work / "epoch_2.pth", folder
 
 
@@ -62,7 +50,10 @@ def contents(folder):
 def test_a_pts_folder_is_ranked_relabelled_and_left_alone(trained):
     data, checkpoint, folder = trained
     before, out = contents(data), folder / "out"
-    done = run(data, TOOL, CONFIG, checkpoint, "--out-dir", out, "--threshold", "2")
+    done = run(
+        TOOL, CONFIG, checkpoint, "--out-dir", out, "--threshold", 2,
+        DATA_ROOT=str(data),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert contents(data) == before
     with open(out / "landmarks.csv", newline="") as file:
@@ -99,10 +90,13 @@ def test_a_pts_folder_is_ranked_relabelled_and_left_alone(trained):
     assert sum(counts) == len(suspects)
 
 
-def test_writing_into_the_data_is_refused(trained):
+def test_writing_into_the_data_is_refused(trained, monkeypatch):
     data, checkpoint, _ = trained
-    done = run(data, TOOL, CONFIG, checkpoint, "--out-dir", data / "audit")
-    assert done.returncode != 0 and "inside the data root" in done.stderr
+    monkeypatch.setenv("DATA_ROOT", str(data))
+    with pytest.raises(SystemExit, match="inside the data root"):
+        audit_annotations.main(
+            [str(CONFIG), str(checkpoint), "--out-dir", str(data / "audit")]
+        )
     assert not (data / "audit").exists()
 
 
@@ -124,3 +118,16 @@ def test_a_hidden_landmark_keeps_its_place_in_the_relabelled_file(tmp_path):
     np.testing.assert_allclose(
         np.delete(new, 9, 0), np.delete(old, 9, 0) + 1, atol=1e-2
     )
+
+
+def test_drawn_faces_are_audited_and_relabelled(tmp_path, capsys):
+    """Procedural faces, as in the demo, have no files to stand beside."""
+    path, checkpoint = write_model(tmp_path)
+    options = ["train_dataloader.dataset.num_samples=10"]
+    out = tmp_path / "out"
+    audit_annotations.main(
+        [path, checkpoint, "--out-dir", str(out), "--cfg-options", *options]
+    )
+    assert "of 10 samples" in capsys.readouterr().out
+    assert (out / "audit.html").is_file()
+    assert len(list((out / "relabelled").glob("*.pts"))) == 10
