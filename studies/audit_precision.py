@@ -10,138 +10,171 @@ with what was planted:
 - swap: a face with left and right exchanged, as by a tool that mirrors images but
   not labels (1 % of all faces).
 
-Prints one table. Finished trainings are not repeated.
+Prints one table; writes it and ``results.csv`` into --work-dir. Finished trainings are
+not repeated and stopped ones go on: give the command again.
 """
 
-import argparse
 import csv
 import os
-import statistics
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmengine.config import Config
 
 from semamb_mm.audit.scores import THRESHOLD
 from semamb_mm.faces.sizes import face_size
-from semamb_mm.formats.files import atomic_write
-from semamb_mm.formats.pts import write_pts
+from semamb_mm.formats.files import atomic_folder, atomic_write
+from semamb_mm.formats.tables import write_csv as write_table
 from semamb_mm.pose.datasets import (
     PtsFaceDataset,
     SyntheticFaceDataset,
     write_pts_tree,
 )
 
-ROOT = Path(__file__).parents[1]
+from .engine import (
+    NOTHING_FINISHED,
+    ROOT,
+    Run,
+    copy_face,
+    markdown,
+    measured,
+    merged,
+    run_tool,
+    scheduled,
+    spread,
+    study_parser,
+    train_all,
+    write_csv,
+    write_list,
+)
+
 CONFIG = ROOT / "configs/semantic_alignment/slim-hourglass_plain_300w-subset-96x96.py"
+CASES = ("procedural", "real")
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", nargs="+", choices=("procedural", "real"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    """Read the command line."""
+    parser = study_parser(__doc__, "work_dirs/audit_precision", cases=CASES)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--num-faces", type=int, default=1000, help="procedural")
-    parser.add_argument("--work-dir", default="work_dirs/audit_precision")
-    return parser.parse_args()
+    args = parser.parse_args()
+    here = "DATA_ROOT" in os.environ
+    args.cases = args.cases or [c for c in CASES if c != "real" or here]
+    if "real" in args.cases and not here:
+        raise SystemExit("real needs DATA_ROOT: a folder of images, .pts and train.txt")
+    return args
 
 
-def clean_tree(name, args):
-    """A .pts folder with train.txt whose annotations are taken as clean."""
-    if name == "real":
-        return Path(os.environ["DATA_ROOT"])
-    tree = Path(args.work_dir) / f"procedural_{args.num_faces}"
+def clean_tree(case: str, args) -> Path:
+    """Return a .pts folder with train.txt whose annotations are taken as clean."""
+    if case == "real":
+        return Path(os.environ["DATA_ROOT"]).resolve()
+    tree = Path(args.work_dir).resolve() / f"procedural_{args.num_faces}"
     if not tree.exists():
         faces = SyntheticFaceDataset(num_samples=args.num_faces, noise="none")
         write_pts_tree(faces, tree)
-    with atomic_write(tree / "train.txt") as file:
-        images = sorted((tree / "images").glob("*.png"))
-        file.write("".join(f"images/{image.stem}\n" for image in images))
+    images = sorted((tree / "images").glob("*.png"))
+    write_list(tree / "train.txt", (f"images/{image.stem}" for image in images))
     return tree
 
 
-def plant(source, target, seed):
-    """Copy the training faces of a .pts folder, gross errors among them."""
-    metainfo = parse_pose_metainfo(PtsFaceDataset.METAINFO)
-    mirrored = np.asarray(metainfo["flip_indices"])
+def plant(source: Path, target: Path, seed: int) -> None:
+    """Copy the training faces of a .pts folder, gross errors among them.
+
+    Args:
+        source: With train.txt.
+        target: The copy; ``planted.csv`` in it tells the errors. Left alone if it
+            exists.
+        seed: Of the errors.
+    """
+    if target.exists():
+        return
     faces = PtsFaceDataset(data_root=str(source), ann_file="train.txt")
-    rows = []
-    for number in range(len(faces)):
-        info = faces.get_data_info(number)
-        rng = np.random.default_rng([seed, number])
-        keypoints = info["keypoints"][0].astype(np.float64)
-        kinds = np.full(len(keypoints), "", object)
-        if rng.random() < 0.01:
-            kinds[mirrored != np.arange(len(mirrored))] = "swap"
-            keypoints = keypoints[mirrored]
-        else:
-            kinds[rng.random(len(keypoints)) < 0.04] = "slip"
-            size = face_size(keypoints)
-            angle = rng.uniform(0, 2 * np.pi, len(keypoints))
-            length = size * rng.uniform(0.1, 0.3, len(keypoints))
-            move = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-            keypoints[kinds == "slip"] += move[kinds == "slip"]
-        image = Path(info["img_path"])
-        copy = target / image.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.symlink_to(image.resolve())
-        write_pts(copy.with_suffix(".pts"), keypoints)
-        key = image.relative_to(source).with_suffix("").as_posix()
-        rows += [(key, k, kinds[k]) for k in np.flatnonzero(kinds != "")]
-    names = (source / "train.txt").read_text()
-    for split in ("train", "val"):
-        (target / f"{split}.txt").write_text(names)
-    with atomic_write(target / "planted.csv", newline="") as file:
-        csv.writer(file).writerows(rows)
+    mirrored, rows = np.asarray(faces.metainfo["flip_indices"]), []
+    with atomic_folder(target) as unfinished:
+        for number in range(len(faces)):
+            info = faces.get_data_info(number)
+            rng = np.random.default_rng([seed, number])
+            points = info["keypoints"][0].astype(np.float64)
+            keypoints, kinds = spoil(points, mirrored, rng)
+            name = copy_face(Path(info["img_path"]), source, unfinished, keypoints)
+            key = name.with_suffix("").as_posix()
+            rows += [(key, k, kinds[k]) for k in np.flatnonzero(kinds != "")]
+        names = (source / "train.txt").read_text().splitlines()
+        for split in ("train", "val"):
+            write_list(unfinished / f"{split}.txt", names)
+        write_table(unfinished / "planted.csv", ("sample", "landmark", "kind"), rows)
 
 
-def run(command, log, data_root):
-    env = dict(os.environ, DATA_ROOT=str(data_root))
-    env.setdefault("OMP_NUM_THREADS", "1")
-    with open(log, "a") as file:
-        done = subprocess.run(
-            [sys.executable, *map(str, command)], stdout=file, stderr=file, env=env
-        )
-    if done.returncode:
-        raise SystemExit(f"{command[0]} failed, see {log}")
+def spoil(
+    keypoints: np.ndarray, mirrored: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a face's landmarks with gross errors, and the kind of each error."""
+    kinds = np.full(len(keypoints), "", object)
+    if rng.random() < 0.01:
+        kinds[mirrored != np.arange(len(mirrored))] = "swap"
+        return keypoints[mirrored], kinds
+    slips = rng.random(len(keypoints)) < 0.04
+    kinds[slips] = "slip"
+    size = face_size(keypoints)
+    angle = rng.uniform(0, 2 * np.pi, len(keypoints))
+    length = size * rng.uniform(0.1, 0.3, len(keypoints))
+    move = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return keypoints + move * slips[:, None], kinds
 
 
-def measure(name, seed, args):
-    """Score and planted kind of every landmark that is annotated."""
-    folder = Path(args.work_dir) / f"{name}_seed{seed}"
-    tree, train = folder / "data", folder / f"train_{args.epochs}"
-    checkpoint = train / f"epoch_{args.epochs}.pth"
-    if not (tree / "planted.csv").exists():
-        plant(clean_tree(name, args).resolve(), tree, seed)
-    if not checkpoint.exists():
-        options = [
-            f"randomness.seed={seed}",
-            f"train_cfg.max_epochs={args.epochs}",
-            f"param_scheduler.1.end={args.epochs}",
-            "train_cfg.val_interval=1000",
-            "default_hooks.checkpoint.save_best=None",
-        ]
-        command = [ROOT / "tools/train.py", CONFIG, "--work-dir", train, "--resume"]
-        run([*command, "--cfg-options", *options], folder / "train.log", tree)
-    out = folder / f"audit_{args.epochs}"
-    command = [ROOT / "tools/analysis/audit_annotations.py", CONFIG, checkpoint]
-    run([*command, "--out-dir", out], folder / "audit.log", tree)
-    with open(tree / "planted.csv", newline="") as file:
-        planted = {(key, int(k)): kind for key, k, kind in csv.reader(file)}
+def planted_tree(case: str, seed: int, args) -> Path:
+    """Return the folder with planted errors that a run trains on."""
+    return Path(args.work_dir).resolve() / case / f"data_seed{seed}"
+
+
+def unselected(config: Config) -> None:
+    """Validate at the end alone; keep no best checkpoint."""
+    config.train_cfg.val_interval = 1000
+    config.default_hooks.checkpoint.save_best = None
+
+
+def plan(args) -> Iterator[Run]:
+    """Yield all runs."""
+    for case in args.cases:
+        for seed in args.seeds:
+            yield Run(
+                (case, f"{args.epochs} epochs"),
+                seed,
+                Path(args.work_dir),
+                CONFIG,
+                changes=(scheduled(args.epochs), unselected, merged(args.cfg_options)),
+                data_root=planted_tree(case, seed, args),
+            )
+
+
+def measure(run: Run) -> dict[str, float]:
+    """Audit what a run was trained on, and compare with what was planted."""
+    out = run.folder / "audit"
+    command = ["tools/analysis/audit_annotations.py", run.planned, run.checkpoint]
+    log = run.folder / "audit.log"
+    run_tool([*command, "--out-dir", out], log, f"{run.folder}: audit")
+    with open(run.data_root / "planted.csv", newline="") as file:
+        planted = {
+            (row["sample"], row["landmark"]): row["kind"]
+            for row in csv.DictReader(file)
+        }
     scores, kinds = [], []
     with open(out / "landmarks.csv", newline="") as file:
         for row in csv.DictReader(file):
             scores.append(float(row["score"]))
-            kinds.append(planted.get((row["sample"], int(row["landmark"])), ""))
-    return np.array(scores), np.array(kinds)
+            kinds.append(planted.get((row["sample"], row["landmark"]), ""))
+    return figures(np.array(scores), np.array(kinds))
 
 
-def figures(scores, kinds):
-    """Percent: precision, recalls at the threshold; precision at a recall of 80."""
+def figures(scores: np.ndarray, kinds: np.ndarray) -> dict[str, float]:
+    """Return percent: precision, recalls at the threshold; precision at recall 80.
+
+    Args:
+        scores: ``(N,)`` of the audit, one an annotated landmark.
+        kinds: ``(N,)`` what was planted there; empty where nothing was.
+    """
     bad, suspect = kinds != "", scores >= THRESHOLD
     found = np.cumsum(bad[np.argsort(-scores)])
     needed = np.searchsorted(found, 0.8 * bad.sum())
@@ -159,29 +192,41 @@ def figures(scores, kinds):
     return values
 
 
+def table(results: dict[tuple, dict[str, float]]) -> str:
+    """Return Markdown of ``(case, epochs, seed)`` to figures; then each case's mean."""
+    head, rows = list(next(iter(results.values()))), []
+    for case in dict.fromkeys(key[0] for key in results):
+        mine = {key[-1]: found for key, found in results.items() if key[0] == case}
+        for seed, found in mine.items():
+            rows.append([case, seed, *(f"{value:.1f}" for value in found.values())])
+        if len(mine) > 1:
+            mean = (spread([found[n] for found in mine.values()], 1) for n in head)
+            rows.append([case, "mean", *mean])
+    return markdown(["faces", "seed", *head], rows) + "\n"
+
+
 def main():
+    """Train what is missing and report."""
     args = parse_args()
-    args.data = args.data or ["procedural"] + ["real"] * ("DATA_ROOT" in os.environ)
-    if "real" in args.data and "DATA_ROOT" not in os.environ:
-        raise SystemExit("real needs DATA_ROOT: a folder of images, .pts and train.txt")
-    print(f"Threshold {THRESHOLD:g}, {args.epochs} epochs of training; percent.\n")
-    head = None
-    for name in args.data:
-        results = []
-        for seed in args.seeds:
-            results.append(figures(*measure(name, seed, args)))
-            if head is None:
-                head = list(results[0])
-                print("| faces | seed | " + " | ".join(head) + " |")
-                print("|---" * (2 + len(head)) + "|")
-            cells = " | ".join(f"{v:.1f}" for v in results[-1].values())
-            print(f"| {name} | {seed} | {cells} |", flush=True)
-        if len(results) > 1:
-            columns = [[r[n] for r in results] for n in head]
-            cells = " | ".join(
-                f"{statistics.mean(c):.1f} ± {statistics.stdev(c):.1f}" for c in columns
-            )
-            print(f"| {name} | mean | {cells} |", flush=True)
+    runs, out = list(plan(args)), Path(args.work_dir)
+    if not args.report:
+        for run in runs:
+            case, seed = run.names[0], run.seed
+            if not run.data_root.exists():
+                plant(clean_tree(case, args), run.data_root, seed)
+        train_all(runs, args.jobs)
+    results = {run.key: measured(run, measure) for run in runs if run.finished}
+    if not results:
+        raise SystemExit(NOTHING_FINISHED)
+    rows = [dict(faces=k[0], seed=k[-1], **found) for k, found in results.items()]
+    write_csv(out / "results.csv", rows)
+    text = (
+        f"Threshold {THRESHOLD:g}, {args.epochs} epochs of training; percent.\n\n"
+        + table(results)
+    )
+    with atomic_write(out / "table.md") as file:
+        file.write(text)
+    print(text)
 
 
 if __name__ == "__main__":

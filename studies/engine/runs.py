@@ -163,25 +163,19 @@ def train(run: Run) -> None:
     run_tool(command, run.folder / "train.log", f"{run.folder}: training")
 
 
-def run_tool(
-    command: Sequence[object],
-    log: Path,
-    what: str,
-    environment: Mapping[str, str] | None = None,
-) -> None:
+def run_tool(command: Sequence[object], log: Path, what: str) -> None:
     """Run a script of the repository in a process of its own.
 
     Args:
         command: The script, relative to the repository, and its arguments.
         log: File that its output is appended to.
         what: What fails if it fails.
-        environment: Variables beside those of this process.
 
     Raises:
         SystemExit: If it fails; names the log.
     """
     script, *arguments = command
-    env = dict(os.environ, **(environment or {}))
+    env = dict(os.environ)
     env.setdefault("OMP_NUM_THREADS", "1")
     # A config may import modules of the studies.
     paths = [str(ROOT), *filter(None, [env.get("PYTHONPATH")])]
