@@ -8,24 +8,46 @@ no cross-entropy. The last epoch is evaluated; none is selected.
 
 Writes ``curves.csv`` (every validation), ``results.csv`` (the last one, and how
 well attention finds wrong labels), ``table.md``, ``recall.png`` and ``roc.png``
-into --work-dir. Finished runs are not repeated: give the command again to go on.
+into --work-dir. Finished runs are not repeated and stopped ones go on: give the
+command again.
 """
 
-import argparse
-import contextlib
-import csv
-import json
-import os
-import statistics
-import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from multiprocessing import get_context
 from pathlib import Path
 
-CONFIG = (
-    Path(__file__).parents[1] / "configs/osm_caa/slim-resnet_osm-caa_omniglot-28x28.py"
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from semamb_mm.cli import open_retrieval_model, training_set
+from semamb_mm.formats.files import atomic_path, atomic_write
+from semamb_mm.pretrain.inference import embed_dataset, read_attention
+
+from .engine import (
+    NOTHING_FINISHED,
+    ROOT,
+    Change,
+    Run,
+    curve,
+    keep_checkpoints,
+    markdown,
+    measured,
+    merged,
+    panels,
+    spread,
+    study_parser,
+    train_all,
+    validations,
+    write_csv,
 )
+
+CONFIG = ROOT / "configs/osm_caa/slim-resnet_osm-caa_omniglot-28x28.py"
+LIBRARY = dict(_delete_=True, type="LibraryLoss")
 METHODS = {
     "cross_entropy": dict(loss=dict(osm=False, caa=False, loss_weight=0.0)),
     "contrastive_alone": dict(
@@ -36,23 +58,24 @@ METHODS = {
     "osm": dict(loss=dict(osm=True, caa=False)),
     "caa": dict(loss=dict(osm=False, caa=True)),
     "osm_caa": dict(loss=dict(osm=True, caa=True)),
-    "triplet": dict(
-        loss=dict(_delete_=True, type="LibraryLoss", name="TripletMarginLoss")
-    ),
-    "multi_similarity": dict(
-        loss=dict(_delete_=True, type="LibraryLoss", name="MultiSimilarityLoss")
-    ),
+    "triplet": dict(loss=dict(LIBRARY, name="TripletMarginLoss")),
+    "multi_similarity": dict(loss=dict(LIBRARY, name="MultiSimilarityLoss")),
 }
 SCORES = ("Recall@1", "mAP")
+VALIDATED = "retrieval/"
+
+
+class Training(Run):
+    """A run of one method at one share of wrong labels."""
+
+    noise = property(lambda self: float(self.names[0].removeprefix("noise")))
+    method = property(lambda self: self.names[1])
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Read the command line."""
+    parser = study_parser(__doc__, "work_dirs/omniglot_study")
     parser.add_argument("--data-root", help="of the config if left out")
-    parser.add_argument("--work-dir", default="work_dirs/omniglot_study")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--noise",
         type=float,
@@ -63,283 +86,196 @@ def parse_args():
     parser.add_argument(
         "--methods", nargs="+", default=list(METHODS), choices=list(METHODS)
     )
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument(
-        "--report", action="store_true", help="train nothing, report what is finished"
-    )
-    parser.add_argument(
-        "--cfg-options", nargs="+", default=[], help="for all runs, as in train.py"
-    )
     return parser.parse_args()
 
 
-def run_folder(args, method, noise, seed):
-    return Path(args.work_dir) / f"{method}_noise{noise:g}_seed{seed}"
+def with_loss(method: str) -> Change:
+    """Train by a method's losses."""
+
+    def change(config: Config) -> None:
+        head = config.model.head
+        # The class scores of the library's losses share the temperature too.
+        temperature = head.loss.temperature
+        head = dict(deepcopy(METHODS[method]), temperature=temperature)
+        config.merge_from_dict(dict(model=dict(head=head)))
+        if head["loss"].get("type") == "LibraryLoss":
+            config.custom_imports.imports.append("studies.library_loss")
+
+    return change
 
 
-def is_finished(folder):
-    return (folder / "result.json").exists()
+def with_noise(noise: float, seed: int) -> Change:
+    """Replace a share of the training labels; batches are the seed's, too."""
+
+    def change(config: Config) -> None:
+        loader = config.train_dataloader
+        loader.sampler.seed = seed
+        loader.dataset.update(label_noise=noise, noise_seed=seed)
+
+    return change
 
 
-def run_config(args, method, noise, seed):
-    from mmengine.config import Config, DictAction
+def plainly_logged(config: Config) -> None:
+    """Select no epoch; write no files for TensorBoard."""
+    config.default_hooks.checkpoint.save_best = None
+    config.visualizer.vis_backends = [dict(type="LocalVisBackend")]
 
-    cfg = Config.fromfile(CONFIG)
-    # The class scores of the library's losses share the temperature too.
-    temperature = cfg.model.head.loss.temperature
-    cfg.merge_from_dict(
-        dict(model=dict(head=dict(deepcopy(METHODS[method]), temperature=temperature)))
-    )
-    cfg.merge_from_dict(
-        dict(
-            randomness=dict(seed=seed),
-            train_dataloader=dict(
-                sampler=dict(seed=seed),
-                dataset=dict(label_noise=noise, noise_seed=seed),
-            ),
-            default_hooks=dict(
-                checkpoint=dict(
-                    interval=cfg.train_cfg.max_epochs, max_keep_ckpts=1, save_best=None
+
+def plan(args) -> Iterator[Training]:
+    """Yield all runs."""
+    root = Path(args.data_root).resolve() if args.data_root else None
+    for seed in args.seeds:
+        for noise in args.noise:
+            for method in args.methods:
+                yield Training(
+                    (f"noise{noise:g}", method),
+                    seed,
+                    Path(args.work_dir),
+                    CONFIG,
+                    changes=(
+                        with_loss(method),
+                        with_noise(noise, seed),
+                        keep_checkpoints(1),
+                        plainly_logged,
+                        merged(args.cfg_options),
+                    ),
+                    data_root=root,
                 )
-            ),
-            visualizer=dict(vis_backends=[dict(type="LocalVisBackend")]),
-            work_dir=str(run_folder(args, method, noise, seed)),
-            experiment_name=f"{method}_{noise:g}_{seed}_{os.getpid()}",
-        )
-    )
-    if args.data_root:
-        for name in ("train", "val", "test"):
-            cfg[f"{name}_dataloader"].dataset.data_root = args.data_root
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cfg-options", nargs="*", action=DictAction, default={})
-    options = parser.parse_args(["--cfg-options", *args.cfg_options])
-    cfg.merge_from_dict(options.cfg_options)
-    return cfg
 
 
-def run(args, method, noise, seed):
-    """Train one, write result.json and attention.npz into its folder."""
-    import numpy as np
-    from mmengine.runner import Runner
-
-    import semamb_mm.pretrain  # noqa: F401
-
-    register_library_loss()
-    folder = run_folder(args, method, noise, seed)
-    if not is_finished(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "train.log", "w") as log, contextlib.redirect_stdout(log):
-            runner = Runner.from_cfg(run_config(args, method, noise, seed))
-            metrics = runner.train() and runner.val_loop.run()
-            attention, label, true = attention_to_labels(
-                runner, runner.val_dataloader.dataset.pipeline
-            )
-        np.savez(folder / "attention.npz", attention=attention, label=label, true=true)
-        result = dict(
-            method=method,
-            noise=noise,
-            seed=seed,
-            **{k.split("/")[-1]: v for k, v in metrics.items() if "/" in k},
-        )
-        wrong = label != true
-        if wrong.any():
-            from sklearn.metrics import roc_auc_score
-
-            result["attention_auc"] = roc_auc_score(wrong, -attention)
-            result["context_accuracy_wrong"] = float((attention[wrong] > 0.5).mean())
-        write(folder / "result.json", json.dumps(result, indent=1))
-    return json.loads((folder / "result.json").read_text())
+def measure(run: Training) -> dict[str, float]:
+    """Return the last validation and how well attention finds wrong labels."""
+    last = validations(run, VALIDATED)[run.epochs]
+    result = {k.split("/")[-1]: v for k, v in last.items() if "/" in k}
+    attention, label, true = attention_to_labels(run)
+    with atomic_path(attention_file(run)) as path:
+        np.savez(path, attention=attention, label=label, true=true)
+    wrong = label != true
+    if wrong.any():
+        result["attention_auc"] = roc_auc_score(wrong, -attention)
+        result["context_accuracy_wrong"] = float((attention[wrong] > 0.5).mean())
+    return result
 
 
-def attention_to_labels(runner, pipeline):
-    """Attention, label and true label of every training image, not augmented."""
-    import numpy as np
-    import torch
+def attention_file(run: Training) -> Path:
+    """Return where a run's attention is kept."""
+    return run.folder / "attention.npz"
 
-    from semamb_mm.pretrain.inference import embed_dataset, read_attention
 
-    dataset = runner.train_dataloader.dataset
-    dataset.pipeline = pipeline
+def attention_to_labels(run: Training) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return attention, label, true label of every training image, not augmented."""
+    config = deepcopy(run.resolved)
+    init_default_scope("mmpretrain")
+    import_modules_from_strings(config.custom_imports.imports)
+    model = open_retrieval_model(config, run.checkpoint)
+    dataset = training_set(config, config.val_dataloader.dataset.pipeline)
     label = dataset.get_gt_labels()
     attention = read_attention(
-        runner.model, embed_dataset(runner.model, dataset), torch.from_numpy(label)
+        model, embed_dataset(model, dataset), torch.from_numpy(label)
     )
     infos = map(dataset.get_data_info, range(len(dataset)))
     true = np.array([info.get("true_label", info["gt_label"]) for info in infos])
     return attention.numpy(), label, true
 
 
-def register_library_loss():
-    from mmpretrain.registry import MODELS
-    from torch import nn
-
-    if "LibraryLoss" in MODELS:
-        return
-
-    @MODELS.register_module()
-    class LibraryLoss(nn.Module):
-        """A loss of pytorch-metric-learning with the miner it is published with."""
-
-        def __init__(self, name):
-            from pytorch_metric_learning import losses, miners
-
-            super().__init__()
-            if name == "TripletMarginLoss":
-                self.miner = miners.TripletMarginMiner(0.2, "semihard")
-                self.loss = losses.TripletMarginLoss(margin=0.2)
-            else:
-                self.miner = miners.MultiSimilarityMiner(epsilon=0.1)
-                self.loss = getattr(losses, name)()
-
-        def forward(self, embeddings, labels, context=None):
-            return self.loss(embeddings, labels, self.miner(embeddings, labels))
-
-
-def read_curve(folder):
-    """Every validation of a run, from its own log."""
-    rows = []
-    for path in sorted(folder.glob("*/vis_data/*.json")):
-        if path.name != "scalars.json":
-            continue
-        for line in path.read_text().splitlines():
-            record = json.loads(line)
-            if "retrieval/Recall@1" in record:
-                rows.append({s: record[f"retrieval/{s}"] for s in SCORES})
-                rows[-1]["epoch"] = record["step"]
-    return rows
-
-
-def write(path, text):
-    temporary = path.with_name(f".unfinished-{path.name}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
-def write_csv(path, rows):
-    temporary = path.with_name(f".unfinished-{path.name}")
-    fields = list(dict.fromkeys(key for row in rows for key in row))
-    with open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, fields)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
-
-
-def spread(values):
-    text = f"{statistics.mean(values):.2f}"
-    return f"{text} ± {statistics.stdev(values):.2f}" if len(values) > 1 else text
-
-
-def scores_of(results, method, noise, score):
-    return [
-        r[score]
+def scores_of(results: Sequence[dict], score: str, **where) -> dict[int, float]:
+    """Return seed to score of the results that are asked for."""
+    return {
+        r["seed"]: r[score]
         for r in results
-        if (r["method"], r["noise"]) == (method, noise) and score in r
-    ]
+        if score in r and all(r[name] == value for name, value in where.items())
+    }
 
 
-def make_table(args, results):
+def tables(args, results: Sequence[dict]) -> str:
+    """Return Markdown of each score: methods down, shares of wrong labels across."""
     seeds = ", ".join(map(str, args.seeds))
-    head = " | ".join(f"{noise:.0%} wrong" for noise in args.noise)
-    lines = [f"Seeds {seeds}; mean ± standard deviation over seeds."]
+    parts = [f"Seeds {seeds}; mean ± standard deviation over seeds."]
     for score in (*SCORES, "attention_auc"):
-        lines += ["", f"| {score} | {head} |", "|---" * (len(args.noise) + 1) + "|"]
-        for method in args.methods:
-            cells = []
-            for noise in args.noise:
-                values = scores_of(results, method, noise, score)
-                cells.append(spread(values) if values else "")
-            lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def draw(args, results):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import numpy as np
-    from matplotlib import pyplot as plt
-    from sklearn.metrics import roc_curve
-
-    out = Path(args.work_dir)
-    figure, axes = plt.subplots(figsize=(7, 5))
-    for method in args.methods:
-        points = [
-            (100 * noise, np.mean(values), np.std(values))
-            for noise in args.noise
-            if (values := scores_of(results, method, noise, "Recall@1"))
+        rows = [
+            [
+                method,
+                *(
+                    spread(
+                        scores_of(results, score, method=method, noise=noise).values()
+                    )
+                    for noise in args.noise
+                ),
+            ]
+            for method in args.methods
         ]
-        axes.errorbar(*zip(*points), label=method, marker="o", capsize=3)
-    axes.set(xlabel="wrong training labels, %", ylabel="Recall@1, %")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(out / "recall.png", dpi=120)
+        parts.append(markdown([score, *(f"{n:.0%} wrong" for n in args.noise)], rows))
+    return "\n\n".join(parts) + "\n"
 
-    method = "osm_caa" if "osm_caa" in args.methods else args.methods[0]
-    figure, axes = plt.subplots(figsize=(5, 5))
-    for noise in (n for n in args.noise if n > 0):
+
+def draw_recall(args, results: Sequence[dict], axes: Axes) -> None:
+    """Draw Recall@1 by the share of wrong labels."""
+    for number, method in enumerate(args.methods):
+        series = []
         for seed in args.seeds:
-            folder = run_folder(args, method, noise, seed)
-            if not is_finished(folder):
-                continue
-            with np.load(folder / "attention.npz") as data:
-                wrong = data["label"] != data["true"]
-                false, true, _ = roc_curve(wrong, -data["attention"])
-            label = f"{noise:.0%} wrong" if seed == args.seeds[0] else None
-            color = f"C{args.noise.index(noise)}"
-            axes.plot(false, true, label=label, color=color, lw=1)
+            where = dict(method=method, seed=seed)
+            points = {
+                100 * noise: value
+                for noise in args.noise
+                for value in scores_of(
+                    results, "Recall@1", noise=noise, **where
+                ).values()
+            }
+            if points:
+                series.append(points)
+        if series:
+            curve(axes, series, method, number)
+    axes.set(xlabel="wrong training labels, %", ylabel="Recall@1, %")
+
+
+def draw_roc(args, runs: Sequence[Training], axes: Axes) -> None:
+    """Draw how low attention tells wrong labels from right ones."""
+    method = "osm_caa" if "osm_caa" in args.methods else args.methods[0]
+    false = np.linspace(0, 1, 201)
+    for number, noise in enumerate(args.noise):
+        series = []
+        for run in runs:
+            if (run.method, run.noise) == (method, noise) and noise > 0:
+                with np.load(attention_file(run)) as data:
+                    wrong = data["label"] != data["true"]
+                    x, y, _ = roc_curve(wrong, -data["attention"])
+                series.append(dict(zip(false, np.interp(false, x, y))))
+        if series:
+            curve(axes, series, f"{noise:.0%} wrong", number)
     axes.set(
         xlabel="right labels taken for wrong",
         ylabel="wrong labels found",
         title=f"lowest attention first, {method}",
     )
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(out / "roc.png", dpi=120)
 
 
 def main():
+    """Train what is missing and report."""
     args = parse_args()
-    from tqdm import tqdm
-
-    out = Path(args.work_dir)
-    out.mkdir(parents=True, exist_ok=True)
-    tasks = [
-        (args, method, noise, seed)
-        for seed in args.seeds
-        for noise in args.noise
-        for method in args.methods
-        if not args.report or is_finished(run_folder(args, method, noise, seed))
-    ]
-    # A process per run: nothing of MMEngine's global state is carried over.
-    pool = ProcessPoolExecutor(
-        args.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1
-    )
-    with pool:
-        futures = [pool.submit(run, *task) for task in tasks]
-        try:
-            for future in tqdm(as_completed(futures), total=len(tasks), unit="run"):
-                r = future.result()
-                tqdm.write(
-                    f"{r['method']}, {r['noise']:.0%} wrong, seed {r['seed']}: "
-                    f"Recall@1 {r['Recall@1']:.2f}"
-                )
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    results = [future.result() for future in futures]
+    runs = list(plan(args))
+    if not args.report:
+        train_all(runs, args.jobs)
+    runs = [run for run in runs if run.finished]
+    if not runs:
+        raise SystemExit(NOTHING_FINISHED)
+    results, curves, out = [], [], Path(args.work_dir)
+    for run in runs:
+        head = dict(method=run.method, noise=run.noise, seed=run.seed)
+        results.append({**head, **measured(run, measure)})
+        for epoch, metrics in validations(run, VALIDATED).items():
+            scores = {score: metrics[VALIDATED + score] for score in SCORES}
+            curves.append({**head, **scores, "epoch": epoch})
     write_csv(out / "results.csv", results)
-    curves = [
-        dict(method=method, noise=noise, seed=seed, **row)
-        for _, method, noise, seed in tasks
-        for row in read_curve(run_folder(args, method, noise, seed))
-    ]
     write_csv(out / "curves.csv", curves)
-    table = make_table(args, results)
-    write(out / "table.md", table)
-    draw(args, results)
-    print(table)
+    text = tables(args, results)
+    with atomic_write(out / "table.md") as file:
+        file.write(text)
+    with panels(out / "recall.png") as (axes,):
+        draw_recall(args, results, axes)
+    with panels(out / "roc.png") as (axes,):
+        draw_roc(args, runs, axes)
+    print(text)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
