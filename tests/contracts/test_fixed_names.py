@@ -64,6 +64,7 @@ def checkpoint_keys():
     from mmpretrain.registry import MODELS as RETRIEVERS
 
     from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
+    from tests.pose.conftest import tiny_config
 
     codec = dict(
         type="MSRAHeatmap", input_size=(32, 32), heatmap_size=(16, 16), sigma=1.5
@@ -74,12 +75,7 @@ def checkpoint_keys():
         head, decoder=codec, conv_out_channels=(8,), conv_kernel_sizes=(3,)
     )
     slim = dict(
-        type="SlimHourglassNet",
-        stage_channels=(16, 16, 16),
-        stage_blocks=(1, 1, 1),
-        downsample_times=2,
-        num_stacks=1,
-        feat_channel=16,
+        tiny_config("").model.backbone, stage_channels=(16, 16, 16), feat_channel=16
     )
     osm_caa = dict(
         type="OSMCAAHead",

@@ -169,11 +169,7 @@ class LatentTargetHook(Hook):
         self._searching = elapsed >= 0 and elapsed % self.interval == 0
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: dict | None = None,
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
         """Search the heatmaps that the head has just predicted."""
         if self._searching:

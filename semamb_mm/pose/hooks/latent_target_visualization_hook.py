@@ -46,8 +46,7 @@ class LatentTargetVisualizationHook(Hook):
                 "interval and num_samples must be at least 1, got "
                 f"{interval} and {num_samples}"
             )
-        self.interval = interval
-        self.num_samples = num_samples
+        self.interval, self.num_samples = interval, num_samples
 
     def before_train(self, runner: Runner) -> None:
         """Choose the samples and read their images, once."""
@@ -61,12 +60,7 @@ class LatentTargetVisualizationHook(Hook):
         for row in np.unique(spread):
             dataset, index = samples[row]
             info = dataset.get_data_info(index)
-            try:
-                image = info.get("img")
-                if image is None:
-                    image = mmcv.imfrombytes(fileio.get(info["img_path"]))
-            except (OSError, cv2.error):
-                image = None
+            image = _read_image(info)
             if image is None:
                 runner.logger.warning(
                     f"{info['img_path']} cannot be read: it is left out of the "
@@ -104,3 +98,14 @@ class LatentTargetVisualizationHook(Hook):
             sheet = contact_sheet(pictures, min(4, len(pictures)), titles)
             picture = cv2.cvtColor(sheet, cv2.COLOR_BGR2RGB)
             runner.visualizer.add_image("latent_targets", picture, step=step)
+
+
+def _read_image(info: dict) -> np.ndarray | None:
+    """Return a sample's image ``(H, W, 3)``, BGR; None if it cannot be read."""
+    try:
+        image = info.get("img")
+        if image is None:
+            image = mmcv.imfrombytes(fileio.get(info["img_path"]))
+    except (OSError, cv2.error):
+        image = None
+    return image
