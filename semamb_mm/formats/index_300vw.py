@@ -25,6 +25,7 @@ from semamb_mm.faces.landmarks import NUM_LANDMARKS
 
 from .files import atomic_write
 from .images import IMAGE_SUFFIXES, BadImageError
+from .layout_300vw import numbered_files
 from .pts import PtsError, read_pts
 from .videos import VideoError, VideoFacts, scan_video
 
@@ -296,11 +297,8 @@ def _extracted_frames(folder: Path, annotated: set[int], on_mismatch: str) -> Fr
     imgs = folder / "imgs"
     if not imgs.is_dir():
         raise FileNotFoundError(f"{folder}: no folder imgs/ with extracted frames")
-    names = {}
-    for name in sorted(os.listdir(imgs)):
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() in IMAGE_SUFFIXES and stem.isdigit():
-            names[int(stem)] = name
+    files = numbered_files(imgs, IMAGE_SUFFIXES)
+    names = {number: os.path.basename(path) for number, path in files.items()}
     if not names:
         raise FileNotFoundError(
             f"{imgs} is empty; expected 000001.jpg, 000002.jpg, ..."

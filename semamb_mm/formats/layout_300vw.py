@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,7 +32,7 @@ CATEGORY_OF = {video: name for name, ids in CATEGORIES.items() for video in ids}
 
 @cache
 def broken_frames() -> Mapping[str, frozenset[int]]:
-    """Video to the frames that the published list leaves out, numbered from 1."""
+    """Return each video's frames that the published list leaves out, from 1 on."""
     path = Path(__file__).with_name("300vw_broken_frames.txt")
     frames: dict[str, set[int]] = {}
     video = None
@@ -45,3 +46,19 @@ def broken_frames() -> Mapping[str, frozenset[int]]:
             first, _, last = item.partition("-")
             frames[video].update(range(int(first), int(last or first) + 1))
     return {video: frozenset(numbers) for video, numbers in frames.items()}
+
+
+def numbered_files(
+    folder: str | os.PathLike, suffixes: Sequence[str]
+) -> dict[int, str]:
+    """Return the paths of files called like ``000001.pts`` by their number.
+
+    A folder that is not there has none.
+    """
+    folder = os.fspath(folder)
+    found = {}
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        stem, suffix = os.path.splitext(name)
+        if stem.isdigit() and suffix.lower() in suffixes:
+            found[int(stem)] = os.path.join(folder, name)
+    return found

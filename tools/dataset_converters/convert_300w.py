@@ -18,10 +18,17 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.utils import track_progress_rich
-
+from semamb_mm.dataset_cli import (
+    add_out_dir,
+    add_splits,
+    dataset_parser,
+    folders,
+    in_parallel,
+    report_bad,
+    result_or_reason,
+    say_how_to_read,
+)
 from semamb_mm.formats.face_json import whole_pixel_square, write_face_json
-from semamb_mm.formats.images import BadImageError
 from semamb_mm.formats.layout_300w import (
     PARTS,
     SPLITS,
@@ -29,25 +36,14 @@ from semamb_mm.formats.layout_300w import (
     part_faces,
     read_whole_face,
 )
-from semamb_mm.formats.pts import PtsError
-from semamb_mm.formats.pts_faces import Face, FaceFiles
+from semamb_mm.formats.pts_faces import Face
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("root", help="the data set's folder")
-    parser.add_argument(
-        "--out-dir", help="folder for the json files (default: ROOT/annotations)"
-    )
-    parser.add_argument(
-        "--splits",
-        nargs="+",
-        choices=SPLITS,
-        default=list(SPLITS),
-        help="splits to write (default: all)",
-    )
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = dataset_parser(__doc__, workers=" that decode images")
+    add_out_dir(parser)
+    add_splits(parser, tuple(SPLITS), tuple(SPLITS), "splits to write (default: all)")
     parser.add_argument(
         "--origin",
         type=int,
@@ -59,17 +55,11 @@ def parse_args():
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out faces that are not whole"
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count(),
-        help="processes that decode images (default: one a CPU core)",
-    )
     return parser.parse_args()
 
 
 def write_split(path: Path, root: Path, faces: list[Face]) -> None:
-    """Faces' paths are written relative to the image folder."""
+    """Write faces, with paths relative to the image folder."""
     with write_face_json(path) as add:
         for number, face in enumerate(faces, start=1):
             name = os.path.relpath(face.image_path, image_root(root))
@@ -77,18 +67,10 @@ def write_split(path: Path, root: Path, faces: list[Face]) -> None:
             add(number, name, face.size, face.keypoints, *square)
 
 
-def face_or_reason(files: FaceFiles, origin: int) -> Face | str:
-    """Return a face, or why it cannot be used."""
-    try:
-        return read_whole_face(files, origin)
-    except (BadImageError, PtsError, OSError) as error:
-        return str(error)
-
-
-def main():
+def main() -> None:
+    """Read all parts, then write all splits."""
     args = parse_args()
-    root = Path(args.root)
-    out_dir = Path(args.out_dir) if args.out_dir else root / "annotations"
+    root, out_dir = folders(args)
     parts = tuple(dict.fromkeys(part for s in args.splits for part in SPLITS[s]))
     faces, bad = {}, []
     try:
@@ -98,32 +80,17 @@ def main():
     for part, found in files.items():
         if len(found) != PARTS[part]:
             print(f"{part}: {len(found):,} faces where {PARTS[part]:,} are expected")
-        if not found:
-            faces[part] = []
-            continue
-        read = track_progress_rich(
-            face_or_reason,
-            [(face, args.origin) for face in found],
-            nproc=args.workers,
-            chunksize=8,
-            description=part,
-        )
+        tasks = [(read_whole_face, face, args.origin) for face in found]
+        read = in_parallel(result_or_reason, tasks, args.workers, part, chunksize=8)
         faces[part] = [face for face in read if isinstance(face, Face)]
         bad += [face for face in read if isinstance(face, str)]
-    for reason in bad:
-        print(f"bad: {reason}")
-    if bad and not args.skip_bad:
-        sys.exit(
-            f"300w: {len(bad):,} bad faces, nothing written; mend them, or leave them "
-            "out with --skip-bad"
-        )
+    report_bad("300w", bad, "faces", None if args.skip_bad else "them")
     for split in args.splits:
         chosen = [face for part in SPLITS[split] for face in faces[part]]
         path = out_dir / f"face_landmarks_300w_{split}.json"
         write_split(path, root, chosen)
         print(f"{path}: {len(chosen):,} faces")
-    prefix = os.path.relpath(image_root(root), root)
-    print(f"read with data_root={str(root)!r}, data_prefix=dict(img={prefix!r})")
+    say_how_to_read(root, image_root(root))
 
 
 if __name__ == "__main__":

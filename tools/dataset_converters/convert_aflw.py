@@ -24,8 +24,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from mmengine.utils import track_progress_rich
 
+from semamb_mm.dataset_cli import (
+    add_out_dir,
+    dataset_parser,
+    folders,
+    in_parallel,
+    report_bad,
+    result_or_reason,
+    say_how_to_read,
+)
 from semamb_mm.formats.aflw_list import (
     AFLWList,
     find_aflw_list,
@@ -33,42 +41,24 @@ from semamb_mm.formats.aflw_list import (
     read_aflw_list,
 )
 from semamb_mm.formats.face_json import write_face_json
-from semamb_mm.formats.images import BadImageError, readable_image_size
+from semamb_mm.formats.images import readable_image_size
 from semamb_mm.formats.layout_300w import image_root
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("root", help="the data set's folder")
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = dataset_parser(__doc__, workers=" that decode images")
     parser.add_argument(
         "--list",
         help="the list (default: AFLWinfo_release.mat in ROOT or ROOT/annotations)",
     )
-    parser.add_argument(
-        "--out-dir", help="folder for the json files (default: ROOT/annotations)"
-    )
+    add_out_dir(parser)
     parser.add_argument(
         "--skip-bad",
         action="store_true",
         help="leave out faces whose image is missing or not whole",
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count(),
-        help="processes that decode images (default: one a CPU core)",
-    )
     return parser.parse_args()
-
-
-def size_or_reason(path: str) -> tuple[int, int] | str:
-    """(width, height) of an image, or why it cannot be used."""
-    try:
-        return readable_image_size(path)
-    except BadImageError as error:
-        return str(error)
 
 
 def write_split(
@@ -78,7 +68,7 @@ def write_split(
     folder: str,
     sizes: dict[str, tuple[int, int]],
 ) -> int:
-    """Write some faces, less those whose image has no size; returns their number."""
+    """Write some faces, less those whose image has no size; return their number."""
     sides = faces.face_sizes()
     written = 0
     with write_face_json(path) as add:
@@ -101,39 +91,29 @@ def write_split(
     return written
 
 
-def main():
+def main() -> None:
+    """Read the list and all images, then write all splits."""
     args = parse_args()
-    root = Path(args.root)
-    out_dir = Path(args.out_dir) if args.out_dir else root / "annotations"
+    root, out_dir = folders(args)
     try:
         faces = read_aflw_list(args.list or find_aflw_list(root))
         names = sorted(set(faces.names))
         images = find_image_folder(root, names)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         sys.exit(f"aflw: {error}")
-    found = track_progress_rich(
-        size_or_reason,
-        [str(images / name) for name in names],
-        nproc=args.workers,
-        chunksize=16,
-        description="decoding images",
+    tasks = [(readable_image_size, str(images / name)) for name in names]
+    found = in_parallel(
+        result_or_reason, tasks, args.workers, "decoding images", chunksize=16
     )
     bad = [size for size in found if isinstance(size, str)]
-    for reason in bad:
-        print(f"bad: {reason}")
-    if bad and not args.skip_bad:
-        sys.exit(
-            f"aflw: {len(bad):,} bad images, nothing written; mend them, or leave "
-            "their faces out with --skip-bad"
-        )
+    report_bad("aflw", bad, "images", None if args.skip_bad else "their faces")
     sizes = {name: size for name, size in zip(names, found) if isinstance(size, tuple)}
     folder = os.path.relpath(images, image_root(root))
     for split, rows in faces.splits.items():
         path = out_dir / f"face_landmarks_aflw_{split}.json"
         written = write_split(path, faces, rows, folder, sizes)
         print(f"{path}: {written:,} faces")
-    prefix = os.path.relpath(image_root(root), root)
-    print(f"read with data_root={str(root)!r}, data_prefix=dict(img={prefix!r})")
+    say_how_to_read(root, image_root(root))
 
 
 if __name__ == "__main__":

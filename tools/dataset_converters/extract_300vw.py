@@ -16,33 +16,32 @@ it reads the videos.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import cv2
-from mmengine.utils import ProgressBar, track_progress_rich
+from mmengine.utils import ProgressBar
 
+from semamb_mm.dataset_cli import (
+    add_out_dir,
+    add_splits,
+    dataset_parser,
+    folders,
+    in_parallel,
+)
 from semamb_mm.formats.face_json import tight_square, write_face_json
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.images import IMAGE_SUFFIXES, readable_image_size
-from semamb_mm.formats.layout_300vw import CATEGORIES, SPLITS
+from semamb_mm.formats.layout_300vw import CATEGORIES, SPLITS, numbered_files
 from semamb_mm.formats.videos import VideoError, VideoPool, scan_video
 from semamb_mm.pose.datasets.face_300vw import Face300VWFrameDataset
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("root", help="the data set's folder")
-    parser.add_argument(
-        "--splits",
-        nargs="+",
-        choices=SPLITS,
-        default=list(CATEGORIES),
-        help=f"splits to extract and write (default: {' '.join(CATEGORIES)})",
-    )
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = dataset_parser(__doc__, workers=", each at a video of its own")
+    text = f"splits to extract and write (default: {' '.join(CATEGORIES)})"
+    add_splits(parser, tuple(SPLITS), tuple(CATEGORIES), text)
     parser.add_argument(
         "--videos", nargs="+", help="take only these videos of the splits"
     )
@@ -59,36 +58,17 @@ def parse_args():
         help="what to do with a video that has not as many frames as .pts files "
         "(default: error)",
     )
-    parser.add_argument(
-        "--out-dir", help="folder for the json files (default: ROOT/annotations)"
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count(),
-        help="processes, each at a video of its own (default: one a CPU core)",
-    )
+    add_out_dir(parser)
     return parser.parse_args()
 
 
-def numbers_in(folder: Path, suffixes: tuple[str, ...]) -> set[int]:
-    """Numbers of the files called like 000001.pts."""
-    if not folder.is_dir():
-        return set()
-    return {
-        int(path.stem)
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and path.stem.isdigit()
-    }
-
-
 def extract(folder: Path, suffix: str, quality: int, on_mismatch: str) -> str:
-    """Extract what a video lacks of its frames; returns what is wrong, or ''."""
-    annotated = numbers_in(folder / "annot", (".pts",))
+    """Extract what a video lacks of its frames; return what is wrong, or ''."""
+    annotated = set(numbered_files(folder / "annot", (".pts",)))
     if not annotated:
         return f"{folder}: no folder annot with files like 000001.pts"
     imgs = folder / "imgs"
-    wanted = annotated - numbers_in(imgs, IMAGE_SUFFIXES)
+    wanted = annotated - set(numbered_files(imgs, IMAGE_SUFFIXES))
     if not wanted:
         return ""
     try:
@@ -121,7 +101,7 @@ def extract(folder: Path, suffix: str, quality: int, on_mismatch: str) -> str:
 def write_split(
     path: Path, root: Path, split: str, videos: list[str], on_mismatch: str
 ) -> int:
-    """Write the frames of some videos; returns their number."""
+    """Write the frames of some videos; return their number."""
     dataset = Face300VWFrameDataset(
         str(root),
         split=split,
@@ -144,10 +124,10 @@ def write_split(
     return len(dataset)
 
 
-def main():
+def main() -> None:
+    """Extract all videos, then write the splits that lack nothing."""
     args = parse_args()
-    root = Path(args.root)
-    out_dir = Path(args.out_dir) if args.out_dir else root / "annotations"
+    root, out_dir = folders(args)
     chosen = {
         split: [v for v in SPLITS[split] if not args.videos or v in args.videos]
         for split in args.splits
@@ -155,15 +135,11 @@ def main():
     videos = sorted({video for ids in chosen.values() for video in ids})
     if not videos:
         sys.exit(f"300vw: none of {args.videos} is in the splits {args.splits}")
-    reasons = track_progress_rich(
-        extract,
-        [
-            (root / video, f".{args.format}", args.quality, args.on_mismatch)
-            for video in videos
-        ],
-        nproc=args.workers,
-        description="videos",
-    )
+    tasks = [
+        (root / video, f".{args.format}", args.quality, args.on_mismatch)
+        for video in videos
+    ]
+    reasons = in_parallel(extract, tasks, args.workers, "videos")
     bad = {video: reason for video, reason in zip(videos, reasons) if reason}
     for split, ids in chosen.items():
         if not ids or bad.keys() & set(ids):

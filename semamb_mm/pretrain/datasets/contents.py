@@ -1,0 +1,68 @@
+"""What the retrieval data sets hold on disk: numbers, files named, files there."""
+
+from __future__ import annotations
+
+from semamb_mm.formats.contents import Contents, files_below
+
+from .cars196 import CARS196Retrieval
+from .cub import CUBRetrieval
+from .lpw import LPW
+from .mars import read_queries, read_tracklets
+from .omniglot import IMAGE, PARTS, list_part
+
+_ZERO_SHOT = {"CUBRetrieval": CUBRetrieval, "CARS196Retrieval": CARS196Retrieval}
+
+
+def read_zero_shot(root: str, class_name: str, *folders: str) -> Contents:
+    """Return the contents of a data set split by its classes, boxes read as well."""
+    dataset_class = _ZERO_SHOT[class_name]
+    counts, named = {}, []
+    for split in ("train", "test"):
+        samples = dataset_class(root, split=split, crop=True).load_samples()
+        counts[f"{split} classes"] = len({s["gt_label"] for s in samples})
+        counts[f"{split} images"] = len(samples)
+        named += [sample["img_path"] for sample in samples]
+    return Contents(counts, named, files_below(root, *folders))
+
+
+def read_mars(root: str) -> Contents:
+    """Return MARS's contents; junk and distractors are counted, as in the paper."""
+    counts, named = {}, []
+    for split in ("train", "test"):
+        tracklets = read_tracklets(root, split)
+        images = [path for tracklet in tracklets for path in tracklet.images]
+        counts[f"{split} persons"] = len({t.person for t in tracklets})
+        counts[f"{split} tracklets"] = len(tracklets)
+        counts[f"{split} images"] = len(images)
+        named += images
+    counts["queries"] = len(read_queries(root, tracklets))
+    return Contents(counts, named, files_below(root, "bbox_train", "bbox_test"))
+
+
+def read_lpw(root: str) -> Contents:
+    """Return LPW's contents: without lists only the numbers show what is missing."""
+    counts, named = {}, []
+    for split in ("train", "test"):
+        samples = LPW(root, split=split).load_samples()
+        queries = {s["tracklet_id"] for s in samples if s.get("role") == "query"}
+        counts[f"{split} persons"] = len({s["gt_label"] for s in samples})
+        counts[f"{split} tracklets"] = len({s["tracklet_id"] for s in samples})
+        counts[f"{split} images"] = len(samples)
+        named += [sample["img_path"] for sample in samples]
+    counts["queries"] = len(queries)
+    return Contents(counts, named, files_below(root, "scen1", "scen2", "scen3"))
+
+
+def read_omniglot(root: str, version: str) -> Contents:
+    """Return the contents of the two parts, folders or archives."""
+    counts, named, present = {}, [], []
+    for split in ("train", "test"):
+        part = PARTS[version, split]
+        prefix, names = list_part(root, part)
+        drawings = [match for match in map(IMAGE.fullmatch, names) if match]
+        characters = {(match[1], match[2]) for match in drawings}
+        counts[f"{part} characters"] = len(characters)
+        counts[f"{part} images"] = len(drawings)
+        named += [prefix + match[0] for match in drawings]
+        present += [prefix + name for name in names if not name.endswith("/")]
+    return Contents(counts, named, present)
