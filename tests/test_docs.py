@@ -108,7 +108,11 @@ def test_modules_exist(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_make_commands_exist(page):
     targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.M))
-    for line in re.findall(r"(?:^|`)(?:[A-Z]+=\S+ )?make ([\w -]+)", read(page), re.M):
+    text = read(page)
+    code = "".join(re.findall(r"^```.*?^```", text, re.M | re.S))
+    lines = re.findall(r"^(?:[A-Z]+=\S+ )?make ([\w -]+)", code, re.M)
+    lines += re.findall(r"`(?:[A-Z]+=\S+ )?make\s([\w\s-]+)`", text)
+    for line in lines:
         assert set(line.split()) <= targets, line
 
 
