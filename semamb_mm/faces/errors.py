@@ -10,7 +10,7 @@ import numpy as np
 
 
 def landmark_errors(predicted: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """Distances of predicted from true landmarks, both ``(..., K, 2)``.
+    """Return the distances of predicted from true landmarks, both ``(..., K, 2)``.
 
     Returns:
         ``(..., K)`` in the landmarks' unit; NaN where a landmark is.
@@ -19,7 +19,7 @@ def landmark_errors(predicted: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 
 
 def mean_visible(errors: np.ndarray, axis: int) -> np.ndarray:
-    """Mean over an axis without the NaN of landmarks that are not visible.
+    """Return the mean over an axis without the NaN of landmarks that are not visible.
 
     Returns:
         The shape of ``errors`` less the axis; NaN where nothing is visible.
@@ -31,7 +31,7 @@ def mean_visible(errors: np.ndarray, axis: int) -> np.ndarray:
 
 
 def failure_rate(errors: np.ndarray, threshold: float) -> float:
-    """Share of faces with an error above the threshold.
+    """Return the share of faces with an error above the threshold.
 
     Args:
         errors: ``(N,)`` mean error of each face, a fraction of its norm.
@@ -41,7 +41,7 @@ def failure_rate(errors: np.ndarray, threshold: float) -> float:
 
 
 def ced_auc(errors: np.ndarray, threshold: float) -> float:
-    """Area under the cumulative error distribution up to a threshold.
+    """Return the area under the cumulative error distribution up to a threshold.
 
     The curve, the share of faces with an error of at most e, is a step function;
     its integral over 0 <= e <= threshold, divided by the threshold, is exactly
@@ -68,7 +68,7 @@ def _face_errors(errors: np.ndarray) -> np.ndarray:
 
 
 def frame_step(sequences: np.ndarray, frames: np.ndarray) -> int:
-    """The smallest distance between two frame numbers of a sequence.
+    """Return the smallest distance between two frame numbers of a sequence.
 
     Args:
         sequences: ``(N,)`` the sequence of each face.
@@ -82,7 +82,7 @@ def frame_step(sequences: np.ndarray, frames: np.ndarray) -> int:
 
 
 def middle_frames(sequences: np.ndarray, frames: np.ndarray, step: int) -> np.ndarray:
-    """Whether a face's sequence has the frames ``step`` before and after its own.
+    """Return whether a sequence has the frames ``step`` before and after a face's own.
 
     Args:
         sequences: ``(N,)`` the sequence of each face; equal ones lie together.
@@ -97,7 +97,7 @@ def middle_frames(sequences: np.ndarray, frames: np.ndarray, step: int) -> np.nd
 
 
 def jitter(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Mean length of the landmarks' second differences in time.
+    """Return the mean length of the landmarks' second differences in time.
 
     ``|| x[t+1] - 2 x[t] + x[t-1] ||``, the mean over the landmarks that are visible in
     all three frames. 0 for steady motion; 3.07 s on average for noise that is

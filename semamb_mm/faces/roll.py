@@ -19,7 +19,7 @@ def face_roll(
     flip_indices: Sequence[int],
     visible: np.ndarray | None = None,
 ) -> float:
-    """How far a face is rotated in the image plane, in degrees, clockwise.
+    """Return how far a face is rotated in the image plane, in degrees, clockwise.
 
     The direction of the sum of the vectors from each landmark on the image's left
     to its mirror image on the right (ours). All these vectors are parallel to the

@@ -57,7 +57,7 @@ class PCAShapeModel:
 
     @classmethod
     def train(cls, shapes: np.ndarray, variance: float = 0.99) -> PCAShapeModel:
-        """From shapes ``(N, K, 2)``, aligned with one another first.
+        """Train on shapes ``(N, K, 2)``, aligned with one another first.
 
         Args:
             shapes: Training shapes, any place and size.
@@ -83,7 +83,7 @@ class PCAShapeModel:
         noise: float = 0.03,
         iterations: int = 4,
     ) -> np.ndarray:
-        """The most probable shape given landmarks of unequal trust.
+        """Return the most probable shape given landmarks of unequal trust.
 
         Alternates the similarity and the modes' coefficients, which have a normal
         prior with the training variances.
@@ -115,7 +115,7 @@ class PCAShapeModel:
 def nearest_shape(
     shapes: np.ndarray, points: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """The training shape that fits the trusted landmarks best.
+    """Return the training shape that fits the trusted landmarks best.
 
     Args:
         shapes: ``(N, K, 2)``.

@@ -1,4 +1,4 @@
-"""A detector with its decoding and its refiner as one module, for ONNX."""
+"""A detector with its decoding and its refiner as one module, for ONNX export."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .estimators import RollNormalizedEstimator
 
 
 def decode_dark(heatmaps: Tensor, blur_kernel_size: int) -> tuple[Tensor, Tensor]:
-    """:class:`mmpose.codecs.MSRAHeatmap`'s unbiased decoding, in torch.
+    """Decode as :class:`mmpose.codecs.MSRAHeatmap` does without bias, in torch.
 
     Zhang et al., "Distribution-aware coordinate representation", CVPR 2020.
 
@@ -24,26 +24,40 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int) -> tuple[Tensor, Tensor
         ``(B, K, 2)`` positions in heatmap cells, -1 where no cell is above 0,
         and ``(B, K)`` heights.
     """
-    batch, landmarks, height, width = heatmaps.shape
+    width = heatmaps.shape[-1]
     scores, index = heatmaps.flatten(2).max(-1)
     x, y = index % width, torch.div(index, width, rounding_mode="floor")
+    logs = _log_blurred(heatmaps, scores, blur_kernel_size)
+    positions = torch.stack([x, y], -1).to(heatmaps)
+    positions = torch.where((scores > 0)[..., None], positions, -1.0)
+    return positions + _newton_step(logs, x, y), scores
 
-    kernel = heatmaps.new_tensor(cv2.getGaussianKernel(blur_kernel_size, 0)).view(-1)
+
+def _log_blurred(heatmaps: Tensor, scores: Tensor, kernel_size: int) -> Tensor:
+    """Return logarithms ``(B, K, H, W)`` of blurred heatmaps with the old maxima."""
+    batch, landmarks, height, width = heatmaps.shape
+    kernel = heatmaps.new_tensor(cv2.getGaussianKernel(kernel_size, 0)).view(-1)
     maps = heatmaps.reshape(-1, 1, height, width)
-    half = blur_kernel_size // 2
+    half = kernel_size // 2
     maps = F.conv2d(maps, kernel.view(1, 1, -1, 1), padding=(half, 0))
     maps = F.conv2d(maps, kernel.view(1, 1, 1, -1), padding=(0, half))
     maps = maps.view(batch, landmarks, -1)
     peak = maps.max(-1, keepdim=True).values
     logs = (maps * scores[..., None] / peak).clamp_min(1e-10).log()
+    return logs.view(batch, landmarks, height, width)
 
+
+def _newton_step(logs: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return the way ``(B, K, 2)`` from cells ``(B, K)`` to the parabolas' maxima."""
+    height, width = logs.shape[-2:]
+    flat = logs.flatten(2)
     # Near the rim there is no second derivative.
     inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
     cx, cy = x.clamp(2, width - 3), y.clamp(2, height - 3)
 
     def at(dx: int, dy: int) -> Tensor:
         cell = (cy + dy) * width + cx + dx
-        return logs.gather(2, cell[..., None])[..., 0]
+        return flat.gather(2, cell[..., None])[..., 0]
 
     dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
     dxx = (at(2, 0) - 2 * at(0, 0) + at(-2, 0)) / 4
@@ -53,10 +67,7 @@ def decode_dark(heatmaps: Tensor, blur_kernel_size: int) -> tuple[Tensor, Tensor
     usable = inside & (determinant != 0)
     safe = torch.where(usable, determinant, torch.ones_like(determinant))
     offset = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], -1)
-    offset = torch.where(usable[..., None], offset / safe[..., None], 0.0)
-    positions = torch.stack([x, y], -1).to(heatmaps)
-    positions = torch.where((scores > 0)[..., None], positions, -1.0)
-    return positions + offset, scores
+    return torch.where(usable[..., None], offset / safe[..., None], 0.0)
 
 
 class DeployedDetector(nn.Module):
@@ -96,7 +107,7 @@ class DeployedDetector(nn.Module):
             self.register_buffer(name, value.detach().clone().view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Landmarks of face crops.
+        """Find the landmarks of face crops.
 
         Args:
             images: ``(B, 3, H, W)`` float32, BGR, 0 to 255, at the config's input

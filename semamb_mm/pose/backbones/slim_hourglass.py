@@ -1,3 +1,5 @@
+"""A stacked hourglass that trains on a CPU."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -67,6 +69,13 @@ class SlimHourglassNet(HourglassNet):
         self.to(memory_format=self.memory_format)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Features of every stack, ``(B, feat_channel, H / s, W / s)`` for stem
-        stride ``s``, from images ``(B, 3, H, W)``."""
+        """Return the features of every stack.
+
+        Args:
+            x: ``(B, 3, H, W)`` images.
+
+        Returns:
+            For each stack ``(B, feat_channel, H / s, W / s)``, s being the stem's
+            stride.
+        """
         return super().forward(x.contiguous(memory_format=self.memory_format))

@@ -1,3 +1,5 @@
+"""The second stage of training: a refiner on a detector that stays as it is."""
+
 from __future__ import annotations
 
 from mmpose.models import TopdownPoseEstimator
@@ -37,7 +39,7 @@ class FrozenDetectorEstimator(TopdownPoseEstimator):
         self.head.refiner.requires_grad_(True)
 
     def train(self, mode: bool = True) -> FrozenDetectorEstimator:
-        """Only the refiner enters training mode."""
+        """Put the refiner, and nothing else, into training mode."""
         super().train(mode)
         if mode:
             for module in self.children():
@@ -46,7 +48,7 @@ class FrozenDetectorEstimator(TopdownPoseEstimator):
         return self
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
-        """The refiner's loss.
+        """Return the refiner's loss.
 
         Raises:
             RuntimeError: If no whole detector has been loaded.

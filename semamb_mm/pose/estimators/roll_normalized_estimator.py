@@ -1,3 +1,5 @@
+"""Finding landmarks twice, the second time in the upright face."""
+
 from __future__ import annotations
 
 import math
@@ -56,7 +58,7 @@ class RollNormalizedEstimator(TopdownPoseEstimator):
     """
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
-        """Predictions of the second pass, in image pixels.
+        """Return the predictions of the second pass, in image pixels.
 
         Args:
             inputs: ``(B, C, H, W)``.

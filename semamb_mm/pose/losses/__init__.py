@@ -1,3 +1,5 @@
+"""Losses of heatmaps."""
+
 from .chi_square_heatmap_loss import ChiSquareHeatmapLoss
 
 __all__ = ["ChiSquareHeatmapLoss"]

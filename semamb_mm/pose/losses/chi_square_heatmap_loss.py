@@ -1,3 +1,5 @@
+"""The paper's chi-square as a loss of MMPose."""
+
 from __future__ import annotations
 
 import math
@@ -54,7 +56,7 @@ class ChiSquareHeatmapLoss(nn.Module):
         target_weights: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Mean over batch, landmarks and cells, as ``KeypointMSELoss``.
+        """Return the mean over batch, landmarks and cells, as ``KeypointMSELoss``.
 
         Args:
             output: ``(B, K, H, W)`` predicted heatmaps.

@@ -1,3 +1,5 @@
+"""Metrics of face landmarks, of pictures and of videos."""
+
 from .face_nme import FaceNME
 from .face_video_nme import FaceVideoNME
 

@@ -26,7 +26,7 @@ from semamb_mm.faces.sizes import BOX_NORMS, EYE_NORMS, face_norms
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pictures.error_curves import draw_error_curves
 
-from .measured_faces import ALL_FACES, MeasuredFaces, percent_table
+from .measured_faces import ALL_FACES, Evaluation, MeasuredFaces, percent_table
 
 NOTHING_VISIBLE = "no landmark to measure is visible"
 NUM_NAMES_SHOWN = 10
@@ -216,7 +216,7 @@ class FaceNME(BaseMetric):
         return dict(name=name, errors=errors, norms=norms, faults=faults, labels=labels)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """All figures over all faces, as fractions; see the class."""
+        """Return all figures over all faces, as fractions; see the class."""
         logger = MMLogger.get_current_instance()
         sizes = sorted({result["errors"].shape[1] for result in results})
         if len(sizes) != 1:
@@ -249,11 +249,11 @@ class FaceNME(BaseMetric):
         for group, of_group in figures.items():
             metrics.update({f"{group}/{key}": v for key, v in of_group.items()})
         if self.outfile_prefix is not None:
-            self._write(metrics, faces, skipped)
+            self._write(Evaluation(metrics, faces, skipped))
         return metrics
 
     def figures(self, faces: MeasuredFaces) -> dict[str, float]:
-        """The figures of some faces; a figure that none of them has is left out."""
+        """Return the figures of some faces, without those that none of them has."""
         metrics = {}
         for norm, errors in faces.relative.items():
             means = mean_visible(errors, axis=1)
@@ -272,7 +272,7 @@ class FaceNME(BaseMetric):
         return metrics
 
     def averages(self, results: list[dict], used: np.ndarray) -> dict[str, np.ndarray]:
-        """Further figures to take the mean of: ``<figure>/<norm>`` to ``(N,)`` values.
+        """Return further figures to average: ``<figure>/<norm>`` to ``(N,)`` values.
 
         Args:
             results: What :meth:`measure` returned.
@@ -316,7 +316,7 @@ class FaceNME(BaseMetric):
         return sample[key]
 
     def _group(self, sample: dict, name: str) -> str:
-        """The group of a sample's faces, or ''."""
+        """Return the group of a sample's faces, or an empty text."""
         if isinstance(self.groups, str):
             group = str(self._metainfo(sample, self.groups, name))
             _check_group(group, f"{name}: metainfo {self.groups!r}")
@@ -345,7 +345,7 @@ class FaceNME(BaseMetric):
         return {group: re.compile(p, re.IGNORECASE) for group, p in groups.items()}
 
     def _fault(self, errors: np.ndarray, measured: np.ndarray, norms) -> str:
-        """Why a face cannot be measured, or ''."""
+        """Return why a face cannot be measured, or an empty text."""
         if not measured.any():
             return NOTHING_VISIBLE
         if not np.isfinite(errors[measured]).all():
@@ -392,7 +392,7 @@ class FaceNME(BaseMetric):
         return REGIONS_68 if num_keypoints == NUM_LANDMARKS else {}
 
     def _check_indices(self, num_keypoints: int) -> Mapping:
-        """Check all indices against the data; returns the eyes' indices."""
+        """Check all indices against the data; return the eyes' indices."""
         needed = [norm for norm in self.norms if norm in EYE_NORMS]
         if needed and self.eye_indices is None and num_keypoints != NUM_LANDMARKS:
             raise ValueError(
@@ -445,13 +445,9 @@ class FaceNME(BaseMetric):
             + percent_table(rows)
         )
 
-    def content(
-        self,
-        metrics: Mapping[str, float],
-        faces: MeasuredFaces,
-        skipped: Mapping[str, Sequence[str]],
-    ) -> dict[str, Any]:
-        """What ``<prefix>.json`` holds."""
+    def content(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Return what ``<prefix>.json`` holds."""
+        metrics, faces, skipped = evaluation
         subset = self.subset
         return dict(
             dataset=(self.dataset_meta or {}).get("dataset_name"),
@@ -465,7 +461,7 @@ class FaceNME(BaseMetric):
         )
 
     def tables(self, faces: MeasuredFaces) -> dict[str, tuple[Sequence, Iterable]]:
-        """Suffix of a CSV file to its header and rows."""
+        """Return suffixes of CSV files to their headers and rows."""
         errors = faces.errors()
         landmarks = [mean_visible(e, axis=0) for e in faces.relative.values()]
         counts = (~np.isnan(faces.relative[self.norms[0]])).sum(axis=0)
@@ -496,13 +492,9 @@ class FaceNME(BaseMetric):
         limit = max((self.auc_threshold, *self.failure_thresholds))
         draw_error_curves(path, curves, limit)
 
-    def _write(
-        self,
-        metrics: Mapping[str, float],
-        faces: MeasuredFaces,
-        skipped: Mapping[str, Sequence[str]],
-    ) -> None:
+    def _write(self, evaluation: Evaluation) -> None:
         """Write the files of ``outfile_prefix``."""
+        faces = evaluation.faces
         for suffix, (header, rows) in self.tables(faces).items():
             path = f"{self.outfile_prefix}_{suffix}.csv"
             with atomic_write(path, newline="", encoding="utf-8") as file:
@@ -511,7 +503,7 @@ class FaceNME(BaseMetric):
                 )
         self._draw_curves(f"{self.outfile_prefix}_ced.png", faces)
         with atomic_write(f"{self.outfile_prefix}.json", encoding="utf-8") as file:
-            json.dump(self.content(metrics, faces, skipped), file, indent=2)
+            json.dump(self.content(evaluation), file, indent=2)
 
 
 def _check_group(group: str, source: str) -> None:
@@ -523,7 +515,7 @@ def _check_group(group: str, source: str) -> None:
 
 
 def _columns(figures: Mapping[str, float], norm: str) -> dict[str, float]:
-    """Column of the logged table to a norm's figure."""
+    """Return columns of the logged table to a norm's figures."""
     columns = {}
     for key, value in figures.items():
         figure, of_norm, *region = key.split("/")
@@ -537,7 +529,7 @@ def _count(skipped: Mapping[str, Sequence[str]]) -> str:
 
 
 def _cell(value) -> Any:
-    """A CSV cell: floats short, what could not be measured empty."""
+    """Return a CSV cell: floats short, what could not be measured empty."""
     if not isinstance(value, float):
         return value
     return "" if np.isnan(value) else f"{value:.8g}"

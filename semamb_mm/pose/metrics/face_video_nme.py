@@ -12,7 +12,7 @@ from mmpose.registry import METRICS
 from semamb_mm.faces.errors import frame_step, jitter, middle_frames
 
 from .face_nme import FaceNME
-from .measured_faces import MeasuredFaces, percent_table
+from .measured_faces import Evaluation, MeasuredFaces, percent_table
 
 JITTERS = ("jitter", "jitter_of_annotation", "jitter_of_error")
 
@@ -57,7 +57,7 @@ class FaceVideoNME(FaceNME):
         super().__init__(groups=groups, **kwargs)
 
     def measure(self, sample: dict) -> dict:
-        """As :meth:`FaceNME.measure`, of one face, with what jitter needs.
+        """Measure as :meth:`FaceNME.measure`, of one face, with what jitter needs.
 
         Returns:
             Also ``frame_number``, and float32 ``(K, 2)`` landmarks in pixels:
@@ -82,13 +82,13 @@ class FaceVideoNME(FaceNME):
         return result
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """All figures over all frames, as fractions; see the class."""
+        """Return all figures over all frames, as fractions; see the class."""
         results = _in_order(results)
         self.frame_step = frame_step(*_places(results))
         return super().compute_metrics(results)
 
     def averages(self, results: list[dict], used: np.ndarray) -> dict[str, np.ndarray]:
-        """The jitter around each frame."""
+        """Return the jitter around each frame."""
         results = [result for result, is_used in zip(results, used) if is_used]
         predicted, annotated = (
             np.stack([result[key] for result in results]).astype(np.float64)
@@ -109,21 +109,16 @@ class FaceVideoNME(FaceNME):
             for i, norm in enumerate(self.norms)
         }
 
-    def content(
-        self,
-        metrics: Mapping[str, float],
-        faces: MeasuredFaces,
-        skipped: Mapping[str, Sequence[str]],
-    ) -> dict[str, Any]:
-        """What ``<prefix>.json`` holds."""
+    def content(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Return what ``<prefix>.json`` holds."""
         return dict(
-            super().content(metrics, faces, skipped),
+            super().content(evaluation),
             frame_step=self.frame_step,
-            sequences=self._sequences(faces),
+            sequences=self._sequences(evaluation.faces),
         )
 
     def tables(self, faces: MeasuredFaces) -> dict[str, tuple[Sequence, Iterable]]:
-        """Suffix of a CSV file to its header and rows."""
+        """Return suffixes of CSV files to their headers and rows."""
         rows = self._sequences(faces)
         header = ["sequence", *dict.fromkeys(key for r in rows.values() for key in r)]
         table = ([name, *map(row.get, header[1:])] for name, row in rows.items())
@@ -148,7 +143,7 @@ class FaceVideoNME(FaceNME):
         )
 
     def _sequences(self, faces: MeasuredFaces) -> dict[str, dict[str, Any]]:
-        """Sequence to its group, if any, its number of frames and its figures."""
+        """Return sequences to their group, if any, number of frames and figures."""
         sequences = {}
         for name, frames in faces.by("sequence"):
             sequences[name] = dict(num_frames=len(frames), **self.figures(frames))
@@ -158,7 +153,7 @@ class FaceVideoNME(FaceNME):
 
 
 def _places(results: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """``(N,)`` sequences and frame numbers."""
+    """Return ``(N,)`` sequences and frame numbers."""
     return (
         np.array([result["labels"]["sequence"] for result in results]),
         np.array([result["frame_number"] for result in results]),
@@ -166,7 +161,7 @@ def _places(results: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _in_order(results: Sequence[dict]) -> list[dict]:
-    """Results sorted by sequence and frame, each frame once.
+    """Return results sorted by sequence and frame, each frame once.
 
     Raises:
         ValueError: If a frame comes with two different annotations.

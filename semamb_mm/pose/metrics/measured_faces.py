@@ -1,9 +1,10 @@
-"""Faces that a metric has measured, and tables of their figures."""
+"""Faces that a metric has measured, their figures and tables of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,27 +37,27 @@ class MeasuredFaces:
         return len(self.names)
 
     def select(self, chosen: np.ndarray) -> MeasuredFaces:
-        """The faces for which ``chosen`` ``(N,)`` is true."""
+        """Return the faces for which ``chosen`` ``(N,)`` is true."""
         parts = (self.labels, self.relative, self.averages)
         parts = ({key: value[chosen] for key, value in p.items()} for p in parts)
         return MeasuredFaces(self.names[chosen], *parts)
 
     def by(self, kind: str) -> Iterator[tuple[str, MeasuredFaces]]:
-        """The faces of each name of a kind of labels, in the names' order."""
+        """Yield the faces of each name of a kind of labels, in the names' order."""
         labels = self.labels.get(kind, np.empty(0, str))
         for name in np.unique(labels[labels != ""]):
             yield str(name), self.select(labels == name)
 
     def errors(self) -> dict[str, np.ndarray]:
-        """Norm to the ``(N,)`` mean error of each face."""
+        """Return norms to the ``(N,)`` mean error of each face."""
         return {norm: mean_visible(e, axis=1) for norm, e in self.relative.items()}
 
     def everyone_and(self, kind: str) -> dict[str, MeasuredFaces]:
-        """All faces, under :data:`ALL_FACES`, then those of each name."""
+        """Return all faces, under :data:`ALL_FACES`, then those of each name."""
         return {ALL_FACES: self, **dict(self.by(kind))}
 
     def error_curves(self, kind: str) -> Iterator[tuple]:
-        """Rows of the cumulative error curves of all faces and of each name's.
+        """Yield rows of the cumulative error curves of all faces and of each name's.
 
         A row is the name, the share of its faces and, for each norm, the error that
         this share does not exceed.
@@ -67,8 +68,22 @@ class MeasuredFaces:
                 yield (name, *row)
 
 
+class Evaluation(NamedTuple):
+    """The outcome of an evaluation, to be written.
+
+    Attributes:
+        metrics: Figure to its value, a fraction.
+        faces: Those that could be measured.
+        skipped: Fault to the names of the faces that have it.
+    """
+
+    metrics: Mapping[str, float]
+    faces: MeasuredFaces
+    skipped: Mapping[str, Sequence[str]]
+
+
 def percent_table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Text lines of figures in percent: row to column to a fraction."""
+    """Return text lines of figures in percent: row to column to a fraction."""
     columns = dict.fromkeys(column for row in rows.values() for column in row)
     widths = {column: max(_CELL, len(column)) + 2 for column in columns}
     titles = max(map(len, rows))

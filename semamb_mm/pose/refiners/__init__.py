@@ -1,3 +1,5 @@
+"""Refiners: what corrects the landmarks that a detector fails on."""
+
 from .ghcu import GHCU
 from .heatmap_failures import HeatmapFailures
 

@@ -1,3 +1,5 @@
+"""The global heatmap correction unit."""
+
 from __future__ import annotations
 
 import math
@@ -95,21 +97,28 @@ class GHCU(nn.Module):
         self.mode = mode
         self.detach = detach
         self._fixed_threshold = confidence_threshold is not None
-        if confidence_threshold is None:
-            confidence_threshold = DEFAULT_THRESHOLD
-        threshold = torch.as_tensor(confidence_threshold, dtype=torch.float32)
-        if threshold.shape not in ((), (self.num_keypoints,)) or not bool(
-            torch.isfinite(threshold).all()
-        ):
-            raise ValueError(
-                "GHCU: confidence_threshold must be one number, or one for each of "
-                f"the {self.num_keypoints} landmarks, got {confidence_threshold}"
-            )
-        self.register_buffer("threshold", threshold.expand(self.num_keypoints).clone())
+        self.register_buffer("threshold", self._read_threshold(confidence_threshold))
         self.register_buffer(
             "built_for", torch.tensor([self.num_keypoints, width, height])
         )
+        self._build_layers(dropout)
+        self.failures = MODELS.build(failures) if failures else nn.Identity()
+        self.loss_module = MODELS.build(loss)
 
+    def _read_threshold(self, threshold: float | Sequence[float] | None) -> Tensor:
+        """Return the threshold of each landmark ``(K,)``."""
+        given = DEFAULT_THRESHOLD if threshold is None else threshold
+        each = torch.as_tensor(given, dtype=torch.float32)
+        fits = each.shape in ((), (self.num_keypoints,))
+        if not fits or not bool(torch.isfinite(each).all()):
+            raise ValueError(
+                "GHCU: confidence_threshold must be one number, or one for each of "
+                f"the {self.num_keypoints} landmarks, got {given}"
+            )
+        return each.expand(self.num_keypoints).clone()
+
+    def _build_layers(self, dropout: float) -> None:
+        width, height = self.heatmap_size
         convs, channels, sides = [], self.num_keypoints, [width, height]
         for kernel, out_channels in LAYERS[: _num_convs(max(width, height))]:
             convs += [
@@ -132,12 +141,15 @@ class GHCU(nn.Module):
                 nn.init.zeros_(module.bias)
         # Start with all landmarks near the middle.
         nn.init.normal_(self.fc[-1].weight, std=0.01)
-        self.failures = MODELS.build(failures) if failures else nn.Identity()
-        self.loss_module = MODELS.build(loss)
 
     def forward(self, heatmaps: Tensor) -> Tensor:
-        """Positions ``(B, K, 2)``, (x, y) in heatmap cells, from heatmaps
-        ``(B, K, H, W)``.
+        """Find the positions of all landmarks.
+
+        Args:
+            heatmaps: ``(B, K, H, W)``.
+
+        Returns:
+            ``(B, K, 2)``, (x, y) in heatmap cells.
 
         Raises:
             ValueError: If the heatmaps have another shape than it was built for.
@@ -157,7 +169,7 @@ class GHCU(nn.Module):
         return middle + shape * max(width, height)
 
     def loss(self, heatmaps: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
-        """Loss of the positions found from (spoiled) heatmaps.
+        """Return the loss of the positions found from (spoiled) heatmaps.
 
         Args:
             heatmaps: ``(B, K, H, W)`` predicted.
@@ -176,7 +188,7 @@ class GHCU(nn.Module):
     def combine(
         self, positions: Tensor, confidence: Tensor, refined: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The detector's and the refiner's positions made one, as ``mode`` says.
+        """Combine the detector's and the refiner's positions, as ``mode`` says.
 
         Args:
             positions: ``(B, K, 2)`` from the heatmaps.
@@ -208,6 +220,6 @@ class GHCU(nn.Module):
 
 
 def _num_convs(side: int) -> int:
-    """How many halvings bring a side to at most four cells, of Table 1's six."""
+    """Return how many of Table 1's six halvings bring a side to four cells at most."""
     halvings = math.ceil(math.log2(max(side, 1) / LAST_SIDE))
     return min(max(halvings, 1), len(LAYERS))

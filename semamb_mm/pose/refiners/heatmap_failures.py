@@ -1,3 +1,5 @@
+"""Failures of a detector, imitated on its heatmaps."""
+
 from __future__ import annotations
 
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class HeatmapFailures(nn.Module):
-    """Spoils heatmaps the way a detector fails, to train a refiner on.
+    """Heatmaps spoiled the way a detector fails, to train a refiner on.
 
     Each landmark's heatmap is, with the given probabilities, one of: removed
     (scaled by 0 to 0.1), blurred (to a low, wide blob) or displaced (moved and

@@ -14,7 +14,7 @@ CANDIDATES = np.arange(0, 1.525, 0.025)
 
 
 def neighbour_weights(positions: Tensor, neighbourhood: float) -> Tensor | None:
-    """How much each landmark's confidence says of each other one.
+    """Return how much each landmark's confidence says of each other one.
 
     What covers a landmark covers its neighbours too, and a detector may be sure of
     one of them by mistake.
@@ -39,7 +39,7 @@ def neighbour_weights(positions: Tensor, neighbourhood: float) -> Tensor | None:
 def relative_confidence(
     confidence: Tensor, threshold: Tensor, weights: Tensor | None = None
 ) -> Tensor:
-    """Each landmark's confidence over its threshold, averaged over its neighbours.
+    """Return confidences over their thresholds, averaged over the neighbours.
 
     Ratios count up to 2, and those of thresholds that are not positive do not.
 
@@ -61,7 +61,7 @@ def relative_confidence(
 
 
 def refined_share(ratio: Tensor, mode: str) -> Tensor:
-    """How much of the refiner's position each landmark takes, 0 to 1.
+    """Return how much of the refiner's position each landmark takes, 0 to 1.
 
     Args:
         ratio: ``(B, K)`` confidence over threshold, see :func:`relative_confidence`.
@@ -99,7 +99,7 @@ class Measured:
     neighbourhood: float = 0.0
 
     def share(self, threshold: np.ndarray, mode: str = "threshold") -> np.ndarray:
-        """``(N, K)`` how much of the refiner's position each landmark takes."""
+        """Return how much of the refiner's position each landmark takes, ``(N, K)``."""
         confidence, threshold = (
             torch.as_tensor(a, dtype=torch.float64)
             for a in (self.confidence, threshold)
@@ -113,16 +113,16 @@ class Measured:
         return neighbour_weights(positions, self.neighbourhood)
 
     def combined(self, threshold: np.ndarray, mode: str = "threshold") -> np.ndarray:
-        """``(N, K, 2)`` what becomes of both under a threshold."""
+        """Return what becomes of both under a threshold, ``(N, K, 2)``."""
         return self.mixed(self.share(threshold, mode))
 
     def mixed(self, share: np.ndarray) -> np.ndarray:
-        """``(N, K, 2)`` positions, of the refiner by ``(N, K)`` shares."""
+        """Return the refiner's positions by ``(N, K)`` shares, ``(N, K, 2)``."""
         share = share[..., None]
         return (1 - share) * self.detected + share * self.refined
 
     def errors(self, positions: np.ndarray) -> np.ndarray:
-        """``(N, K)`` errors over the unit, NaN where not labelled."""
+        """Return errors over the unit, ``(N, K)``, NaN where not labelled."""
         distance = np.linalg.norm(positions - self.truth, axis=-1)
         return distance / self.unit[:, None]
 
@@ -133,7 +133,7 @@ def choose_threshold(
     mode: str = "threshold",
     tolerance: float = 0.004,
 ) -> tuple[np.ndarray, list[dict]]:
-    """The threshold of least error on degraded faces that spares clean ones.
+    """Choose the threshold of least error on degraded faces that spares clean ones.
 
     A heatmap's height differs from landmark to landmark, and so does what is low:
     the threshold is one factor times each landmark's median confidence on clean

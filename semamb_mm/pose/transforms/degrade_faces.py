@@ -40,14 +40,16 @@ class _DegradeFace(BaseTransform):
         return self.degrade(results, rng) if apply else self.leave(results)
 
     def leave(self, results: dict) -> dict:
+        """Return a sample that is not degraded."""
         return results
 
     def degrade(self, results: dict, rng: np.random.Generator) -> dict:
+        """Return a degraded sample."""
         raise NotImplementedError
 
 
 def _visible_points(results: dict) -> np.ndarray:
-    """``(N, 2)`` visible landmarks of a sample's faces, image pixels."""
+    """Return the visible landmarks ``(N, 2)`` of a sample's faces, image pixels."""
     points = np.asarray(results["keypoints"], np.float32)[..., :2]
     visible = np.asarray(results.get("keypoints_visible", np.ones(points.shape[:2])))
     points = points[visible.reshape(points.shape[:2]) > 0]
@@ -114,10 +116,12 @@ class RandomFaceOcclusion(_DegradeFace):
         self.max_patches = max_patches
 
     def leave(self, results: dict) -> dict:
+        """Mark no landmark as occluded."""
         shape = np.asarray(results["keypoints"]).shape[:2]
         return self._mark(results, np.zeros(shape, bool))
 
     def degrade(self, results: dict, rng: np.random.Generator) -> dict:
+        """Cover a part of the face."""
         image = results["img"]
         hull = cv2.convexHull(_visible_points(results))[:, 0]
         patches = _draw_patches(rng, hull, 1 + int(rng.integers(self.max_patches)))
@@ -152,7 +156,7 @@ class RandomFaceOcclusion(_DegradeFace):
 
 
 def _draw_patches(rng: np.random.Generator, hull: np.ndarray, count: int) -> list:
-    """Centre (pixels), unit polygon (P, 2) of each patch."""
+    """Return the centre (pixels) and the unit polygon ``(P, 2)`` of each patch."""
     patches = []
     for _ in range(count):
         center = rng.dirichlet(np.full(len(hull), 0.2)) @ hull
@@ -173,7 +177,7 @@ def _draw_patches(rng: np.random.Generator, hull: np.ndarray, count: int) -> lis
 def _scale_patches(
     patches: list, hull: np.ndarray, size: tuple[int, int], area: float
 ) -> np.ndarray:
-    """Masks ``(P, H, W)`` bool that cover a share of the hull together."""
+    """Return masks ``(P, H, W)`` bool that cover a share of the hull together."""
 
     def fill(outlines) -> np.ndarray:
         masks = np.zeros((len(outlines), *size), np.uint8)
@@ -194,7 +198,7 @@ def _scale_patches(
 
 
 def _filling(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """A picture of the image's size to cover it with, float32."""
+    """Return a picture of the image's size to cover it with, float32."""
     height, width = image.shape[:2]
     kind = rng.integers(3)
     if kind == 0:
@@ -215,12 +219,7 @@ class RandomLowQuality(_DegradeFace):
     Sizes are relative to the face, so that large and small images lose alike.
     Stands before the transforms that crop the face.
 
-    Required Keys:
-
-        - img
-        - keypoints
-        - keypoints_visible (optional)
-        - sample_key, or img_path and id (with ``seed``)
+    Required Keys: those of :class:`RandomFaceOcclusion`.
 
     Modified Keys:
 
@@ -262,6 +261,7 @@ class RandomLowQuality(_DegradeFace):
         self.face_size, self.blur, self.quality = face_size, blur, quality
 
     def degrade(self, results: dict, rng: np.random.Generator) -> dict:
+        """Blur, shrink and compress the image."""
         image = results["img"]
         height, width = image.shape[:2]
         face = max(1.0, face_size(_visible_points(results)))

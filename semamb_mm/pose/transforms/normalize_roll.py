@@ -1,3 +1,5 @@
+"""Upright faces to train on."""
+
 from __future__ import annotations
 
 import numpy as np
