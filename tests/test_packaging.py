@@ -11,7 +11,7 @@ import pytest
 
 from tests import ROOT
 
-PARTS = ("semamb_mm", "configs", "tools")
+PARTS = ("semamb_mm", "configs", "tools", "studies", "benchmarks")
 FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
 
 
@@ -48,6 +48,8 @@ def test_wheel_holds_configs_tools_and_model_index(checkout, tmp_path):
     ):
         assert name in names
     assert not [n for n in names if n.startswith("tests/") or "__pycache__" in n]
+    # The project's own experiments and timings are not a user's.
+    assert not [n for n in names if "studies" in n or "benchmarks" in n]
 
 
 def test_source_archive_holds_the_pages(checkout):

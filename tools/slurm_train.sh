@@ -7,11 +7,5 @@ if [ $# -lt 3 ]; then
     exit 2
 fi
 partition=$1 job=$2 config=$3; shift 3
-gpus=${GPUS:-8}
-gpus_per_node=${GPUS_PER_NODE:-8}
-# shellcheck disable=SC2086
-exec srun -p "$partition" --job-name="$job" \
-    --gres="gpu:$gpus_per_node" --ntasks="$gpus" \
-    --ntasks-per-node="$gpus_per_node" --cpus-per-task="${CPUS_PER_TASK:-5}" \
-    --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/train.py" "$config" --launcher slurm "$@"
+. "$(dirname "$0")/slurm_common.sh"
+launch train.py "$config" --launcher slurm "$@"

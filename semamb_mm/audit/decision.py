@@ -85,13 +85,6 @@ def decide(
     if targets is None:
         targets = annotations
     kept = targets if adopt_targets else annotations
-    return Audit(
-        keys=keys,
-        annotations=annotations,
-        predictions=predictions,
-        confidences=confidences,
-        targets=targets,
-        scores=scores,
-        threshold=threshold,
-        labels=np.where(replaced[..., None], predictions, kept),
-    )
+    labels = np.where(replaced[..., None], predictions, kept)
+    seen = (annotations, predictions, confidences, targets)
+    return Audit(keys, *seen, scores, threshold, labels)

@@ -21,16 +21,10 @@ from pathlib import Path
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from semamb_mm import cli
 from semamb_mm.audit import THRESHOLD, decide
 from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
 from semamb_mm.audit.report import write_landmarks, write_page, write_samples
-from semamb_mm.cli import (
-    model_parser,
-    open_config,
-    open_latent_targets,
-    open_pose_model,
-    training_set,
-)
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.inference import predict, read_image
 from semamb_mm.pose.latent_targets.keys import sample_key
@@ -39,7 +33,7 @@ from semamb_mm.pose.latent_targets.samples import located_samples
 
 def parse_args(argv=None):
     """Return the command line's options."""
-    parser = model_parser(__doc__)
+    parser = cli.model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/audit")
     parser.add_argument(
         "--threshold",
@@ -61,12 +55,12 @@ def parse_args(argv=None):
 def main(argv=None):
     """Predict, decide, and write tables, labels and the page."""
     args = parse_args(argv)
-    config = open_config(args)
-    dataset = training_set(config, config.val_dataloader.dataset.pipeline)
+    config = cli.open_config(args)
+    dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
     samples = located_samples(dataset)
     out_dir = Path(args.out_dir)
     refuse_inside(out_dir, samples)
-    model = open_pose_model(config, args.checkpoint, args.device)
+    model = cli.open_pose_model(config, args.checkpoint, args.device)
 
     infos = [BaseDataset.get_data_info(leaf, i) for leaf, i in samples]
     keys = [sample_key(info, leaf) for info, (leaf, _) in zip(infos, samples)]
@@ -129,7 +123,7 @@ def visible_keypoints(info):
 
 def latent_targets(checkpoint, keys, annotations):
     """Return ``(N, K, 2)``, NaN where not annotated; None of a plain checkpoint."""
-    store = open_latent_targets(checkpoint)
+    store = cli.open_latent_targets(checkpoint)
     if store is None:
         return None
     unknown = [key for key in keys if key not in store.index]

@@ -18,19 +18,13 @@ import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from semamb_mm import cli
 from semamb_mm.audit.moves import (
     MOVE_COLUMNS,
     mean_shape,
     move_rows,
     moves_table,
     summarise_moves,
-)
-from semamb_mm.cli import (
-    model_parser,
-    open_config,
-    open_latent_targets,
-    open_pose_model,
-    training_set,
 )
 from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
 from semamb_mm.formats.files import atomic_path, atomic_write
@@ -44,7 +38,7 @@ from semamb_mm.pose.latent_targets.keys import sample_key
 
 def parse_args(argv=None):
     """Return the command line's options."""
-    parser = model_parser(__doc__)
+    parser = cli.model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/latent_targets")
     parser.add_argument("--num-faces", type=int, default=8, help="faces in faces.png")
     return parser.parse_args(argv)
@@ -53,14 +47,14 @@ def parse_args(argv=None):
 def main(argv=None):
     """Read the targets, and write figures and pictures of them."""
     args = parse_args(argv)
-    config = open_config(args)
-    store = open_latent_targets(args.checkpoint)
+    config = cli.open_config(args)
+    store = cli.open_latent_targets(args.checkpoint)
     if store is None:
         raise SystemExit(
             f"{args.checkpoint} holds no latent targets: it was not trained with "
             "LatentTargetHook"
         )
-    dataset = training_set(config, config.val_dataloader.dataset.pipeline)
+    dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
     dataset.full_init()
     rows = [
         store.index[sample_key(BaseDataset.get_data_info(dataset, i), dataset)]
@@ -90,7 +84,7 @@ def main(argv=None):
 
     move = mean_moves(annotations, targets)
     chosen = choose_faces(move, args.num_faces)
-    model = open_pose_model(config, args.checkpoint, args.device)
+    model = cli.open_pose_model(config, args.checkpoint, args.device)
     predictions, _, _ = predict(model, [(dataset, i) for i in chosen], batch_size=1)
     faces = [
         draw_targets(

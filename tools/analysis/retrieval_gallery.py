@@ -21,12 +21,7 @@ import torch
 from mmengine.registry import DATASETS
 from sklearn.metrics import roc_auc_score
 
-from semamb_mm.cli import (
-    model_parser,
-    open_config,
-    open_retrieval_model,
-    training_set,
-)
+from semamb_mm import cli
 from semamb_mm.formats.tables import write_csv
 from semamb_mm.metric_learning import rankings, retrieval_scores
 from semamb_mm.pictures.image_grid import Framed, draw_image_grid
@@ -37,7 +32,7 @@ RIGHT, WRONG, PLAIN = "#2ca02c", "#d62728", "#888888"
 
 def parse_args(argv=None):
     """Return the command line's options."""
-    parser = model_parser(__doc__)
+    parser = cli.model_parser(__doc__)
     parser.add_argument("--out-dir", default="work_dirs/retrieval_gallery")
     parser.add_argument("--num-queries", type=int, default=10, help="rows of a picture")
     parser.add_argument("--neighbours", type=int, default=8, help="of each query")
@@ -47,10 +42,10 @@ def parse_args(argv=None):
 def main(argv=None):
     """Embed both data sets, and write pictures and attention."""
     args = parse_args(argv)
-    config = open_config(args, scope="mmpretrain")
-    model = open_retrieval_model(config, args.checkpoint, args.device)
+    config = cli.open_config(args, scope="mmpretrain")
+    model = cli.open_retrieval_model(config, args.checkpoint, args.device)
     test = DATASETS.build(config.test_dataloader.dataset)
-    train = training_set(config, config.test_dataloader.dataset.pipeline)
+    train = cli.training_set(config, config.test_dataloader.dataset.pipeline)
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
 

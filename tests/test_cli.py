@@ -1,0 +1,50 @@
+"""Opening configs, models and data sets from the command line."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from semamb_mm import cli
+from tests.small_detector import ghcu_model  # noqa: F401
+
+
+def test_a_config_takes_the_command_lines_options(ghcu_model):  # noqa: F811
+    path, checkpoint = ghcu_model
+    parser = cli.model_parser("what it does")
+    args = parser.parse_args([path, checkpoint, "--cfg-options", "work_dir=there"])
+    assert (args.config, args.checkpoint, args.device) == (path, checkpoint, "cpu")
+    config = cli.open_config(args)
+    assert config.work_dir == "there" and config.default_scope == "mmpose"
+    missing = parser.parse_args(["no/such/config.py", checkpoint])
+    with pytest.raises(SystemExit, match="config file no/such/config.py does not"):
+        cli.open_config(missing)
+
+
+def test_a_tool_for_the_cpu_alone_has_no_device(capsys):
+    with pytest.raises(SystemExit):
+        cli.model_parser("", device=False).parse_args(["a", "b", "--device", "cpu"])
+    assert "--device" in capsys.readouterr().err
+
+
+def test_another_pipeline_leaves_the_config_alone(ghcu_model):  # noqa: F811
+    config = Config.fromfile(ghcu_model[0])
+    before = config.train_dataloader.to_dict()
+    pipeline = config.val_dataloader.dataset.pipeline
+    dataset = cli.training_set(config, pipeline, num_samples=2)
+    assert len(dataset) == 2
+    names = [type(step).__name__ for step in dataset.pipeline.transforms]
+    assert names == [step.type for step in pipeline]
+    assert config.train_dataloader.to_dict() == before
+
+
+def test_a_model_has_the_checkpoints_weights(ghcu_model):  # noqa: F811
+    path, checkpoint = ghcu_model
+    model = cli.open_pose_model(Config.fromfile(path), checkpoint)
+    saved = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert not model.training
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, saved[name])
+
+
+def test_latent_targets_are_optional(ghcu_model):  # noqa: F811
+    assert cli.open_latent_targets(ghcu_model[1]) is None
