@@ -10,7 +10,7 @@ from .background import paint_background
 from .features import paint_brows, paint_eyes, paint_glasses, paint_mouth, paint_nose
 from .head import paint_front_hair, paint_head
 from .occluders import paint_occluder
-from .scene import Moment, Scene
+from .scene import Scene
 from .shading import shade_skin
 
 # A part's place is its number: videos draw a part's random numbers by it.
@@ -28,23 +28,7 @@ _PARTS = (
 
 
 class FacePainter(Scene):
-    """A scene that paints itself.
-
-    Args:
-        rng: Draws the face, and then what is painted.
-        image_size: Side of the square image in pixels.
-        moment: Instead of the expression, pose and light that were drawn; the
-            person stays the same.
-    """
-
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        image_size: int,
-        moment: Moment | None = None,
-    ) -> None:
-        super().__init__(rng, image_size, moment)
-        self.rng = rng
+    """A scene that paints itself, see :class:`Scene` for the arguments."""
 
     def paint(
         self, streams: Callable[[int], np.random.Generator] | None = None

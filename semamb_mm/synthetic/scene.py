@@ -59,7 +59,7 @@ class Scene:
     """A face, its colours, pose and light, and the canvas it is painted on.
 
     Args:
-        rng: Draws the face.
+        rng: Draws the face, and then what is painted.
         image_size: Side of the square image in pixels.
         moment: Instead of the expression, pose and light that were drawn; the
             person stays the same.
@@ -83,6 +83,7 @@ class Scene:
         image_size: int,
         moment: Moment | None = None,
     ) -> None:
+        self.rng = rng
         self.shape = Shape(rng, moment and moment.expression)
         self.camera = Camera(rng, self.shape.landmarks, image_size)
         if moment is not None:

@@ -227,20 +227,6 @@ def test_slides_stay_on_the_contour(faces):
         assert np.linalg.norm(moved - face.keypoints[CONTOUR], axis=1).max() > 1
 
 
-def test_curve_passes_through_its_landmarks_and_is_smooth():
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    circle = 50 * np.stack([np.cos(angle), np.sin(angle)], 1)
-    curve = LandmarkCurve(circle, closed=True)
-    np.testing.assert_allclose(curve.at(curve.landmark_arc), circle, atol=1e-9)
-    assert curve.arc[-1] == pytest.approx(2 * np.pi * 50, rel=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(curve.dense, axis=1), 50, atol=0.02)
-    np.testing.assert_allclose(
-        curve.at(curve.landmark_arc + curve.arc[-1]), circle, atol=1e-6
-    )
-    expected = np.stack([-np.sin(angle), np.cos(angle)], 1)
-    np.testing.assert_allclose(curve.tangent(curve.landmark_arc), expected, atol=0.01)
-
-
 def test_truth_is_a_function_of_the_face_alone():
     """The annotator's numbers depend on the landmarks and his own seed only."""
     truth = true_keypoints(0, 0)
