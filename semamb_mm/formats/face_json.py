@@ -71,8 +71,8 @@ def write_face_json(path: str | os.PathLike) -> Iterator[Callable]:
         width, height = size
         image = dict(id=face_id, file_name=file_name, height=height, width=width)
         keypoints = np.asarray(keypoints, np.float64).round(4)
-        flags = np.ones(len(keypoints), int) if flags is None else np.asarray(flags)
-        labelled = keypoints[flags > 0]
+        kinds = np.ones(len(keypoints), int) if flags is None else np.asarray(flags)
+        labelled = keypoints[kinds > 0]
         low, extent = labelled.min(0), np.ptp(labelled, axis=0)
         box = [*(low - MARGIN * extent), *((1 + 2 * MARGIN) * extent)]
         annotation = dict(
@@ -83,7 +83,7 @@ def write_face_json(path: str | os.PathLike) -> Iterator[Callable]:
             num_keypoints=len(labelled),
             keypoints=[
                 number
-                for (x, y), flag in zip(keypoints.tolist(), flags.tolist())
+                for (x, y), flag in zip(keypoints.tolist(), kinds.tolist())
                 for number in (x, y, flag)
             ],
             center=[float(value) for value in center],

@@ -171,7 +171,7 @@ def _visible(
             f"image {image_path} than the face is large; expected landmarks in "
             "or near the image"
         )
-    visible = (beyond <= 0).all(1)
+    visible = np.asarray((beyond <= 0).all(1))
     if not visible.any():
         raise PtsError(
             f"{annotation}: all landmarks lie outside the {width} x "

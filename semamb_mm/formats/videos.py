@@ -23,7 +23,7 @@ try:
     from av.codec.context import Flags
     from av.video.reformatter import VideoReformatter
 except ImportError:  # only videos need it
-    av = None
+    av = None  # type: ignore[assignment]
 
 NUM_PROBES = 8
 # Reads after which freed memory is given back to the system. glibc before 2.38 does not
@@ -97,7 +97,7 @@ def _open(path: str | os.PathLike):
 
 
 def _checksum(frame: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(frame[::4, ::4]))
+    return zlib.crc32(np.ascontiguousarray(frame[::4, ::4]).data)
 
 
 def _stamp(packet) -> int | None:
@@ -141,52 +141,85 @@ def scan_video(path: str | os.PathLike) -> VideoFacts:
     with container:
         promised = max(stream.frames, len(packets))
         wanted = set(np.linspace(0, promised - 1, NUM_PROBES).astype(int).tolist())
-        probes, keys, corrupt = {}, [(0, 0)], []
-        count, delay, certain = 0, None, None
-        for fed, ended, frames in _decoded(container, stream):
-            for frame in frames:
-                if count in wanted:
-                    probes[count] = _checksum(frame.to_ndarray(format="bgr24"))
-                if frame.is_corrupt:
-                    corrupt.append(count)
-                if count and frame.key_frame and frame.opaque is not None:
-                    _, stamp, is_key = packets[frame.opaque]
-                    if is_key and stamp is not None:
-                        keys.append((count, stamp))
-                count += 1
-            # Packets less frames: grows where a packet gives no frame.
-            if count and not ended:
-                lag = fed - count
-                delay = lag if delay is None else min(delay, lag)
-                if lag > delay and certain is None:
-                    certain = count
+        count = _count(container, stream, packets, wanted)
         width, height = stream.width, stream.height
-    if not count:
+    if not count.frames:
         raise VideoError(f"{path}: not one frame can be decoded")
+    delay = count.delay or 0
     variable_rate, before_gap = _gaps([packet[0] for packet in packets])
-    damaged = _damaged(corrupt, [key for key, _ in keys], count, delay)
-    certain = count if certain is None else certain
+    key_numbers = [key for key, _ in count.keys]
+    damaged = _damaged(count.corrupt, key_numbers, count.frames, delay)
+    certain = count.frames if count.certain is None else count.certain
     if before_gap < len(packets):
         certain = min(certain, max(0, before_gap - delay))
     certain = min([certain, *damaged[:1]])
     facts = VideoFacts(
-        num_frames=count,
+        num_frames=count.frames,
         promised=promised,
         certain=certain,
         width=width,
         height=height,
         variable_rate=variable_rate,
         damaged=damaged,
-        keys=np.array(keys, np.int64),
+        keys=np.array(count.keys, np.int64),
     )
-    if facts.seekable and not _is_exact(path, facts, probes):
+    if facts.seekable and not _is_exact(path, facts, count.probes):
         facts.keys = facts.keys[:1]
     return facts
 
 
+@dataclass
+class _Count:
+    """What decoding a video from its first packet to its last tells.
+
+    Attributes:
+        frames: How many.
+        keys: Number and time stamp of the key frames, the first frame among them.
+        corrupt: Numbers of the frames that the decoder calls corrupt.
+        probes: Frame number to checksum.
+        delay: Least number of packets by which frames come later; None without one
+            frame before the last packet.
+        certain: Frames before the first packet that gave none; None if all gave one.
+    """
+
+    frames: int = 0
+    keys: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
+    corrupt: list[int] = field(default_factory=list)
+    probes: dict[int, int] = field(default_factory=dict)
+    delay: int | None = None
+    certain: int | None = None
+
+    def add(self, frame, packets: list, wanted: set[int]) -> None:
+        """Count a frame; ``wanted`` says which to take a checksum of."""
+        if self.frames in wanted:
+            self.probes[self.frames] = _checksum(frame.to_ndarray(format="bgr24"))
+        if frame.is_corrupt:
+            self.corrupt.append(self.frames)
+        if self.frames and frame.key_frame and frame.opaque is not None:
+            _, stamp, is_key = packets[frame.opaque]
+            if is_key and stamp is not None:
+                self.keys.append((self.frames, stamp))
+        self.frames += 1
+
+
+def _count(container, stream, packets: list, wanted: set[int]) -> _Count:
+    """Decode a whole video."""
+    count = _Count()
+    for fed, ended, frames in _decoded(container, stream):
+        for frame in frames:
+            count.add(frame, packets, wanted)
+        # Packets less frames: grows where a packet gives no frame.
+        if count.frames and not ended:
+            lag = fed - count.frames
+            count.delay = lag if count.delay is None else min(count.delay, lag)
+            if lag > count.delay and count.certain is None:
+                count.certain = count.frames
+    return count
+
+
 def _damaged(corrupt: list[int], keys: list[int], count: int, delay: int) -> list[int]:
     """The frames that decoders call corrupt, with all that are made from them."""
-    damaged = set()
+    damaged: set[int] = set()
     for number in corrupt:
         end = next((key for key in keys if key > number), count)
         damaged.update(range(max(0, number - delay), end))
@@ -241,6 +274,8 @@ class VideoFrames:
         self.path, self.facts = path, facts
         self._key_numbers = np.ascontiguousarray(facts.keys[:, 0])
         self._reformatter = VideoReformatter()
+        self._frames: Iterator
+        self._next: int
         self._begin()
 
     def read(self, number: int) -> np.ndarray:
@@ -307,6 +342,7 @@ class VideoFrames:
             yield from packet.decode()
 
     def close(self) -> None:
+        """Close the file; nothing may be read after it."""
         self._container.close()
 
 
@@ -354,7 +390,7 @@ class VideoPool:
         return dict(max_open=self.max_open)
 
     def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)
+        self.__init__(**state)  # type: ignore[misc]
 
     def __deepcopy__(self, memo) -> VideoPool:
         return VideoPool(self.max_open)

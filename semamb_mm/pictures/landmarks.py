@@ -31,7 +31,7 @@ def draw_landmarks(
     """
     image = image.copy()
     span = longest_side(keypoints)
-    radius = int(max(1.0, span / 120) * (1 << _SHIFT))
+    radius = int(max(1.0, float(span / 120)) * (1 << _SHIFT))
     if box is not None:
         corners = np.rint(box).astype(int).tolist()
         cv2.rectangle(image, corners[:2], corners[2:], (200, 200, 200), 1)

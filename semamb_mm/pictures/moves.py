@@ -154,8 +154,10 @@ def _draw_means(
     seen = finite.any(axis=0)
     means = np.array([distances[finite[:, k], k].mean() for k in np.flatnonzero(seen)])
     largest = max(means.max(), np.finfo(float).tiny)
+    x, y = mean_shape[seen].T
     dots = axes.scatter(
-        *mean_shape[seen].T,
+        x,
+        y,
         s=5 + 25 * means / largest,
         c=means,
         cmap="viridis_r",
@@ -163,7 +165,8 @@ def _draw_means(
         vmax=largest,
         zorder=2,
     )
-    axes.scatter(*mean_shape[~seen].T, s=10, marker="x", color="0.6")
+    x, y = mean_shape[~seen].T
+    axes.scatter(x, y, s=10, marker="x", color="0.6")
     figure.colorbar(dots, ax=axes, label=f"mean distance, {unit}", shrink=0.8)
     axes.set_aspect("equal", adjustable="datalim")
     axes.invert_yaxis()
