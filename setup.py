@@ -21,6 +21,7 @@ MIM_PARTS = ("configs", "tools", "model-index.yml")
 
 
 def read_version() -> str:
+    """Return the version without importing the package."""
     namespace: dict = {}
     exec((ROOT / "semamb_mm" / "version.py").read_text(), namespace)
     return namespace["__version__"]
@@ -57,6 +58,7 @@ class BuildWithMim(build_py):
     """Adds ``.mim`` to the built package, or to the checkout if editable."""
 
     def run(self) -> None:
+        """Build, then add what mim looks for."""
         super().run()
         editable = getattr(self, "editable_mode", False)
         base = ROOT if editable else Path(self.build_lib)
@@ -67,6 +69,7 @@ class DevelopWithMim(develop):
     """Adds ``.mim`` to the checkout, with setuptools below 64."""
 
     def run(self) -> None:
+        """Build, then add what mim looks for."""
         super().run()
         place_mim_parts(ROOT / "semamb_mm", link=True)
 

@@ -21,6 +21,7 @@ NUM_KEYPOINTS = 68
 
 
 def parse_args():
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,6 +33,7 @@ def parse_args():
 
 
 def build_detector():
+    """Return a stacked hourglass and its head, without trained weights."""
     backbone = MODELS.build(
         dict(
             type="HourglassNet",
@@ -60,6 +62,7 @@ def build_detector():
 
 
 def milliseconds(function, images):
+    """Return how long one call takes."""
     synchronize = torch.cuda.synchronize if images.is_cuda else lambda: None
     synchronize()
     start = time.perf_counter()
@@ -70,6 +73,7 @@ def milliseconds(function, images):
 
 @torch.no_grad()
 def main():
+    """Print one row for each batch and heatmap size."""
     args = parse_args()
     init_default_scope("mmpose")
     torch.manual_seed(0)
