@@ -21,7 +21,6 @@ NUM_KEYPOINTS = 68
 
 
 def parse_args():
-    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,7 +32,6 @@ def parse_args():
 
 
 def build_detector():
-    """Return a stacked hourglass and its head, without trained weights."""
     backbone = MODELS.build(
         dict(
             type="HourglassNet",
@@ -62,7 +60,6 @@ def build_detector():
 
 
 def milliseconds(function, images):
-    """Return how long one call takes."""
     synchronize = torch.cuda.synchronize if images.is_cuda else lambda: None
     synchronize()
     start = time.perf_counter()
@@ -73,7 +70,6 @@ def milliseconds(function, images):
 
 @torch.no_grad()
 def main():
-    """Print one row for each batch and heatmap size."""
     args = parse_args()
     init_default_scope("mmpose")
     torch.manual_seed(0)

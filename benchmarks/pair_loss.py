@@ -26,7 +26,6 @@ THEIRS = "ContrastiveLoss (pytorch-metric-learning)"
 
 
 def parse_args():
-    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -70,13 +69,11 @@ def batch(count, channels):
 
 
 def step(function, embeddings, labels, context):
-    """Run a function forwards and backwards."""
     embeddings = embeddings.clone().requires_grad_()
     function(embeddings, labels, context).backward()
 
 
 def time_table(args):
-    """Print how long a step takes, the functions in turn."""
     data = batch(args.batch_size, args.channels)
     functions = {name: make(name) for name in (OURS, OSM, THEIRS)}
     times = {name: [] for name in functions}
@@ -119,7 +116,6 @@ def resident(name):
 
 
 def memory_table(args):
-    """Print the peak memory of one step, each in a process of its own."""
     print("2. Peak memory of one step above the start, D = 512")
     for name, count, chunk in (
         (THEIRS, 8192, None),
@@ -141,7 +137,6 @@ def memory_table(args):
 
 
 def main():
-    """Print both tables."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     if args.memory_of:

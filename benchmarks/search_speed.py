@@ -37,7 +37,6 @@ SEARCH = dict(
 
 
 def parse_args():
-    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -91,7 +90,6 @@ def seconds(call, device, repeats=1):
 
 
 def search_table(args):
-    """Print how long the search takes, and whether both ways agree."""
     generator = torch.Generator().manual_seed(0)
     heatmaps = torch.rand(16, 68, 256, 256, generator=generator).to(args.device)
     observed = (torch.rand(16, 68, 2, generator=generator) * 255).to(args.device)
@@ -117,7 +115,6 @@ def search_table(args):
 
 
 def build_model(head_type, stacks, device):
-    """Return a detector with this head, without trained weights."""
     codec = dict(
         type="MSRAHeatmap",
         input_size=(256, 256),
@@ -144,7 +141,6 @@ def build_model(head_type, stacks, device):
 
 
 def make_batch(batch_size, device):
-    """Return images and samples with targets, as a data loader gives them."""
     samples = []
     for index in range(batch_size):
         points = true_keypoints(0, index, 256)[None]
@@ -177,7 +173,6 @@ def make_batch(batch_size, device):
 
 
 def iteration_tables(args):
-    """Print how long training steps take with and without the search."""
     images, samples = make_batch(args.batch_size, args.device)
     steps = {}
     for head_type in ("CPMHead", "SemanticAlignmentHead"):
@@ -228,7 +223,6 @@ def iteration_tables(args):
 
 
 def main():
-    """Print all tables."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     init_default_scope("mmpose")

@@ -55,7 +55,6 @@ CODECS = {
 
 
 def parse_args():
-    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,14 +85,12 @@ def frame(number, size):
 
 
 def number_of(image):
-    """Read the number back from a picture's bars."""
     step = image.shape[1] // BITS
     bars = [image[8:24, i * step + 3 : (i + 1) * step - 3].mean() for i in range(BITS)]
     return sum(int(bar > 127) << bit for bit, bar in enumerate(bars))
 
 
 def write_video(path, frames, size, encoder, bit_rate, options):
-    """Encode ``frames`` numbered pictures."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=25, options=options)
         stream.width, stream.height = size
@@ -106,7 +103,6 @@ def write_video(path, frames, size, encoder, bit_rate, options):
 
 
 def opencv_reader(path):
-    """Return a function that reads a frame by OpenCV's own seeking."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
     def read(number):
@@ -134,7 +130,6 @@ def pyav_reader(path):
 
 
 def decord_reader(path):
-    """Return a function that reads a frame with decord."""
     import decord
 
     video = decord.VideoReader(str(path), num_threads=1)
@@ -142,12 +137,10 @@ def decord_reader(path):
 
 
 def our_reader(path):
-    """Return a function that reads a frame with this package."""
     return VideoFrames(path, scan_video(path)).read
 
 
 def compare_libraries(videos, args):
-    """Print how many frames each library misses, and how long it seeks."""
     print("codec          library       missed   ms a seek")
     order = random.Random(0).sample(range(args.frames), min(100, args.frames))
     for codec, path in videos.items():
@@ -173,7 +166,6 @@ def compare_libraries(videos, args):
 
 
 def make_tree(folder, path, ids, annotations):
-    """Write 300-VW's folders around one video."""
     points = np.stack(np.meshgrid(np.arange(17), np.arange(4)), -1).reshape(-1, 2)
     text = None
     for video in ids:
@@ -201,7 +193,6 @@ def rates(functions, counts, repeats):
 
 
 def pyav_loop(path):
-    """Decode a video from start to end with PyAV alone."""
     reformatter = VideoReformatter()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -211,14 +202,12 @@ def pyav_loop(path):
 
 
 def opencv_loop(path):
-    """Decode a video from start to end with OpenCV alone."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     while capture.read()[0]:
         pass
 
 
 def compare_sequential(datasets, videos, args):
-    """Print how many frames a second are read in order."""
     print(
         "\ncodec          frames/s: PyAV loop  OpenCV loop  frames alone  whole samples"
         "  of PyAV  indexing"
@@ -242,13 +231,11 @@ def compare_sequential(datasets, videos, args):
 
 
 def read_all(read, order):
-    """Read frames in this order."""
     for index in order:
         read(index)
 
 
 def compare_shuffled(folder, videos, args):
-    """Print how many frames a second are read in a random order."""
     jpegs = [folder / f"{number:06d}.jpg" for number in range(args.frames)]
     for number, path in enumerate(jpegs):
         image = frame(number, args.size)
@@ -292,7 +279,6 @@ def resident_megabytes(_):
 
 
 def watch_memory(folder, path, args):
-    """Print the memory of a data loading worker as it reads."""
     ids = [f"{number:03d}" for number in range(8)]
     root = make_tree(folder, path, ids, args.frames)
     pipeline = [resident_megabytes]
@@ -325,7 +311,6 @@ def time_index(folder, args):
 
 
 def main():
-    """Run the parts that were asked for."""
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

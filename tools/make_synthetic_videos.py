@@ -16,6 +16,7 @@ from semamb_mm.synthetic.videos import write_video_tree
 
 
 def parse_args():
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,6 +62,7 @@ def parse_args():
 
 
 def main():
+    """Write the videos and their annotations."""
     args = parse_args()
     videos = write_video_tree(
         args.folder,

@@ -46,7 +46,8 @@ def read_300w(root: str) -> Contents:
             counts[part] = 0
             named.append(str(image_root(root) / part))
             continue
-        images, stems = {}, set()
+        images: dict[str, str] = {}
+        stems: set[str] = set()
         for path in files_below(folder, ""):
             stem, suffix = os.path.splitext(path)
             if stem.endswith(MIRRORED):

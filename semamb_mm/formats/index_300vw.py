@@ -137,7 +137,9 @@ def build_index(
         path = pts_path(folder, number)
         stamps[row] = _file_stamp(path)
         keypoints[row, 0] = read_pts(path, NUM_LANDMARKS, origin)
-    names = frames.names and np.array([frames.names[number] for number in numbers])
+    names = None
+    if frames.names:
+        names = np.array([frames.names[number] for number in numbers])
     boxes, visible = _box_and_visible(keypoints, frames.size)
     return VideoIndex(
         np.array(numbers, np.int32),
@@ -270,7 +272,7 @@ def _box_and_visible(
     """Return ``(..., 4)`` boxes of ``(..., 68, 2)`` keypoints; 1 for those inside."""
     boxes = np.concatenate([keypoints.min(-2), keypoints.max(-2)], -1)
     inside = (keypoints > -0.5) & (keypoints < np.subtract(size, 0.5))
-    return boxes, inside.all(-1).astype(np.float32)
+    return boxes, np.asarray(inside.all(-1), np.float32)
 
 
 def _video_frames(folder: Path, annotated: set[int], on_mismatch: str) -> Frames:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-CATEGORIES = {
+_NUMBERS = {
     "train": (
         "001 002 003 004 007 009 010 011 013 015 016 017 018 019 020 022 025 027 028 "
         "029 031 033 034 035 037 039 041 043 044 046 047 048 049 053 057 059 112 113 "
@@ -21,7 +21,7 @@ CATEGORIES = {
     "551 553",
     "category3": "410 411 516 517 526 528 529 530 531 533 557 558 559 562",
 }
-CATEGORIES = {name: tuple(ids.split()) for name, ids in CATEGORIES.items()}
+CATEGORIES = {name: tuple(ids.split()) for name, ids in _NUMBERS.items()}
 TEST_CATEGORIES = ("category1", "category2", "category3")
 SPLITS = {
     **CATEGORIES,
@@ -35,7 +35,7 @@ def broken_frames() -> Mapping[str, frozenset[int]]:
     """Return each video's frames that the published list leaves out, from 1 on."""
     path = Path(__file__).with_name("300vw_broken_frames.txt")
     frames: dict[str, set[int]] = {}
-    video = None
+    video = ""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue

@@ -102,8 +102,8 @@ def _checked(points: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
 
 def _framing(
     annotation: np.ndarray, size: int, margin: float
-) -> tuple[float, np.ndarray]:
-    """Return the zoom and the offset ``(2,)`` from image to canvas pixels."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the zoom ``()`` and the offset ``(2,)`` from image to canvas pixels."""
     finite = annotation[np.isfinite(annotation).all(axis=1)]
     if len(finite) == 0 or (extent := longest_side(finite)) == 0:
         raise ValueError("annotation has no two distinct finite landmarks to show")

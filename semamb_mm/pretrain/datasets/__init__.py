@@ -1,3 +1,5 @@
+"""The data sets that are registered into MMPretrain."""
+
 from .cars196 import CARS196Retrieval
 from .crop_to_box import CropToBox
 from .cub import CUBRetrieval

@@ -1,3 +1,5 @@
+"""Stanford Cars, for zero-shot retrieval."""
+
 from __future__ import annotations
 
 from pathlib import Path

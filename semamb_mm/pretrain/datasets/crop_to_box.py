@@ -1,3 +1,5 @@
+"""The transform that leaves of an image what its box holds."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Caltech-UCSD Birds-200-2011, for zero-shot retrieval."""
+
 from __future__ import annotations
 
 from pathlib import Path

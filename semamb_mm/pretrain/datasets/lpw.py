@@ -1,3 +1,5 @@
+"""LPW, for video re-identification."""
+
 from __future__ import annotations
 
 import os

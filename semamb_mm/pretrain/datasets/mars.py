@@ -1,3 +1,5 @@
+"""MARS, for video re-identification."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+"""Omniglot's characters, for zero-shot retrieval."""
+
 from __future__ import annotations
 
 import os

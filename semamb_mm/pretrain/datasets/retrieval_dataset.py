@@ -1,3 +1,5 @@
+"""What all retrieval data sets share: training and test classes are disjoint."""
+
 from __future__ import annotations
 
 from abc import abstractmethod

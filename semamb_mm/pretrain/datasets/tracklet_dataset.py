@@ -1,3 +1,5 @@
+"""What the video re-identification data sets share."""
+
 from __future__ import annotations
 
 from .retrieval_dataset import RetrievalDataset

@@ -1,3 +1,5 @@
+"""What the data sets share that are split by halves of their classes."""
+
 from __future__ import annotations
 
 from .crop_to_box import CropToBox

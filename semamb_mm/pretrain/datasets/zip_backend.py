@@ -1,3 +1,5 @@
+"""A file backend of MMEngine that reads images from a zip archive."""
+
 from __future__ import annotations
 
 import os
