@@ -42,28 +42,30 @@ PARTS_68 = dict(
 # The parts with landmarks that have no exact definition along their curve.
 WEAK_PARTS_68 = ("contour", "left_brow", "right_brow", "nose_bridge")
 
+
+def _landmarks(*parts: str) -> tuple[int, ...]:
+    return tuple(k for part in parts for k in PARTS_68[part].landmarks)
+
+
 # The regions that figures are quoted for; together they are the whole face.
 REGIONS_68 = dict(
-    contour=tuple(range(0, 17)),
-    brows=tuple(range(17, 27)),
-    nose=tuple(range(27, 36)),
-    eyes=tuple(range(36, 48)),
-    mouth=tuple(range(48, 68)),
+    contour=_landmarks("contour"),
+    brows=_landmarks("left_brow", "right_brow"),
+    nose=_landmarks("nose_bridge", "nose_base"),
+    eyes=_landmarks("left_eye", "right_eye"),
+    mouth=_landmarks("outer_lips", "inner_lips"),
 )
 GROUPS_68 = dict(
     REGIONS_68,
-    weak=tuple(range(0, 31)),
-    strong=tuple(range(31, 68)),
-    all=tuple(range(0, 68)),
+    weak=_landmarks(*WEAK_PARTS_68),
+    strong=_landmarks(*(part for part in PARTS_68 if part not in WEAK_PARTS_68)),
+    all=_landmarks(*PARTS_68),
 )
 
 OUTER_EYE_CORNERS_68 = (36, 45)
 # Norm to the landmarks of one eye and of the other.
 EYE_INDICES_68 = dict(
-    inter_pupil=(
-        tuple(PARTS_68["left_eye"].landmarks),
-        tuple(PARTS_68["right_eye"].landmarks),
-    ),
+    inter_pupil=(_landmarks("left_eye"), _landmarks("right_eye")),
     inter_ocular=tuple((corner,) for corner in OUTER_EYE_CORNERS_68),
 )
 
