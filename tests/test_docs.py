@@ -137,3 +137,19 @@ def test_citation():
         assert paper["title"] in re.sub(r"\s+", " ", read("docs/ghcu.md")) + re.sub(
             r"\s+", " ", read("docs/osm_caa.md")
         )
+
+
+def test_names_are_where_the_changelog_says():
+    text = read("CHANGELOG.md")
+    rows = re.findall(r"^\| `([\w.]+)` \| (`[a-z].*`) \| (.*) \|$", text, re.M)
+    assert len(rows) > 40
+    for _, modules, names in rows:
+        places = [
+            f"semamb_mm.{module}" for module in re.findall(r"`([\w.]+)`", modules)
+        ]
+        assert all(map(resolves, places)), modules
+        new = " ".join(part.split(": now ")[-1] for part in names.split(";"))
+        for name in re.findall(r"`(\w+)`", new):
+            assert any(resolves(f"{place}.{name}") for place in places), name
+    for command in re.findall(r"python -m (studies\.\w+)", text):
+        assert resolves(command), command
