@@ -10,7 +10,7 @@ from pathlib import Path
 from semamb_mm.synthetic.characters import DRAWINGS, write_character_tree
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv=None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="new folder")
@@ -24,12 +24,12 @@ def parse_args() -> argparse.Namespace:
         help="of the hands; 1 is the image's side",
     )
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv=None) -> None:
     """Draw them into a new folder."""
-    args = parse_args()
+    args = parse_args(argv)
     if not 1 <= args.characters <= 99:
         raise SystemExit(f"--characters lies in 1..99, not {args.characters}")
     try:

@@ -48,11 +48,10 @@ def trained_faces(tmp_path_factory):
 @pytest.fixture(scope="session")
 def characters(tmp_path_factory):
     """A folder of invented characters."""
-    from .processes import run
+    from tools import draw_characters
 
     folder = tmp_path_factory.mktemp("data") / "characters"
-    done = run("tools/draw_characters.py", folder, "--characters", 2)
-    assert done.returncode == 0, done.stderr[-2000:]
+    draw_characters.main([str(folder), "--characters", "2"])
     return folder
 
 

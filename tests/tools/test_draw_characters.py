@@ -1,8 +1,9 @@
 """tools/draw_characters.py as a user calls it."""
 
 import cv2
+import pytest
 
-from .processes import run
+from tools import draw_characters
 
 
 def test_draw_characters(characters, tmp_path):
@@ -11,9 +12,9 @@ def test_draw_characters(characters, tmp_path):
     drawings = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in images]
     assert all(drawing.shape == (105, 105) for drawing in drawings)
     assert all(0.005 < (drawing < 128).mean() < 0.4 for drawing in drawings)
-    tool = "tools/draw_characters.py"
-    assert run(tool, tmp_path / "again", "--characters", 2).returncode == 0
+    draw_characters.main([str(tmp_path / "again"), "--characters", "2"])
     again = sorted((tmp_path / "again").glob("*/*/*/*.png"))
+    assert len(again) == len(images)
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(images, again))
-    refused = run(tool, characters)
-    assert refused.returncode == 1 and "exists" in refused.stderr
+    with pytest.raises(SystemExit, match="exists"):
+        draw_characters.main([str(characters)])
