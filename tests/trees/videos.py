@@ -9,6 +9,21 @@ from semamb_mm.formats.pts import write_pts
 
 BITS = 10
 SIZE = (160, 120)
+# open: B-frames just before a key frame are made from it and from the one before.
+CODECS = {
+    "MJPEG": ("mjpeg", dict(strict="unofficial")),
+    "MPEG-4": ("mpeg4", dict(g="12")),
+    "MPEG-4 with B-frames, open": ("mpeg4", dict(g="12", bf="2")),
+    "MPEG-4 with B-frames, closed": (
+        "mpeg4",
+        dict(g="12", bf="2", flags="+cgop", sc_threshold="1000000000"),
+    ),
+    "H.264 with B-frames": ("libx264", dict(g="20", bf="3")),
+    "H.264 with B-frames, open": (
+        "libx264",
+        {"x264-params": "open-gop=1:keyint=23:bframes=3:b-adapt=0:scenecut=0"},
+    ),
+}
 
 
 def numbered_frame(number: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from semamb_mm.formats import videos as video_frames
 from semamb_mm.formats.images import BadImageError
-from semamb_mm.formats.layout_300vw import SPLITS, broken_frames
 from semamb_mm.formats.pts import PtsError, write_pts
 from semamb_mm.formats.videos import VideoError, VideoFrames, scan_video
 from semamb_mm.pose.datasets import Face300VWFrameDataset, Face300VWVideoDataset
@@ -21,6 +20,7 @@ from semamb_mm.pose.latent_targets.samples import build_store
 from tests import ROOT
 from tests.pose.conftest import tiny_config
 from tests.trees.videos import (
+    CODECS,
     damage_packet,
     encode_video,
     extract,
@@ -59,36 +59,6 @@ def check_all(dataset):
         check_frame(dataset.get_data_info(index))
 
 
-def test_the_splits_are_the_papers():
-    sizes = {name: len(ids) for name, ids in SPLITS.items()}
-    assert sizes == dict(train=50, category1=31, category2=19, category3=14, test=64)
-    assert len(set(SPLITS["train"]) | set(SPLITS["test"])) == 114
-
-
-def test_the_broken_frames_are_the_published_ones():
-    broken = broken_frames()
-    assert len(broken) == 16 and set(broken) <= set(SPLITS["test"])
-    assert sum(map(len, broken.values())) == 2127
-    assert {722, 731, 732, 788} & broken["401"] == {722, 731, 788}
-
-
-# open: B-frames just before a key frame are made from it and from the one before.
-CODECS = {
-    "MJPEG": ("mjpeg", dict(strict="unofficial")),
-    "MPEG-4": ("mpeg4", dict(g="12")),
-    "MPEG-4 with B-frames, open": ("mpeg4", dict(g="12", bf="2")),
-    "MPEG-4 with B-frames, closed": (
-        "mpeg4",
-        dict(g="12", bf="2", flags="+cgop", sc_threshold="1000000000"),
-    ),
-    "H.264 with B-frames": ("libx264", dict(g="20", bf="3")),
-    "H.264 with B-frames, open": (
-        "libx264",
-        {"x264-params": "open-gop=1:keyint=23:bframes=3:b-adapt=0:scenecut=0"},
-    ),
-}
-
-
 @pytest.mark.parametrize("codec", ["MJPG", "XVID", *CODECS])
 def test_every_frame_meets_its_annotation(tmp_path, codec, caplog):
     if codec in CODECS:
@@ -120,16 +90,6 @@ def test_h264_without_key_frames_is_read_from_the_start(tmp_path):
     assert "reading cannot begin in the middle" in dataset._videos[0].notes[0]
     for index in (200, 30, 31, 250):
         check_frame(dataset.get_data_info(index))
-
-
-def test_a_seek_that_lands_elsewhere_is_noticed(tmp_path):
-    path = tmp_path / "vid.avi"
-    encode_video(path, 60, *CODECS["MPEG-4 with B-frames, open"])
-    facts = scan_video(path)
-    facts.keys[1:, 1] += 1  # time stamps that no key frame has
-    reader = VideoFrames(path, facts)
-    for number in (50, 13, 14, 40):
-        assert read_number(reader.read(number)) == number + 1
 
 
 def test_stride_broken_frames_and_subsets(tmp_path):
@@ -438,18 +398,6 @@ def test_no_video_and_not_a_video(tmp_path):
     (tmp_path / "001/vid.avi").write_text("not a video")
     with pytest.raises(VideoError, match="vid.avi: not a video"):
         build(tmp_path, ["001"])
-
-
-def test_a_varying_frame_rate_is_seen(tmp_path):
-    for number, codec in enumerate(CODECS):
-        steady = tmp_path / f"{number}.mkv"
-        encode_video(steady, 30, *CODECS[codec])
-        assert not scan_video(steady).variable_rate, codec
-    path = tmp_path / "vid.mkv"
-    stamps = lambda number: number if number < 15 else 4 * number  # noqa: E731
-    encode_video(path, 30, *CODECS["MPEG-4"], stamps=stamps)
-    facts = scan_video(path)
-    assert facts.variable_rate and (facts.num_frames, facts.certain) == (30, 14)
 
 
 def test_what_is_wrong_is_said_each_time(tmp_path, monkeypatch):
