@@ -153,3 +153,18 @@ def test_names_are_where_the_changelog_says():
             assert any(resolves(f"{place}.{name}") for place in places), name
     for command in re.findall(r"python -m (studies\.\w+)", text):
         assert resolves(command), command
+
+
+def test_rooms_import_what_the_map_allows():
+    rows = re.findall(
+        r"^\| `semamb_mm/(\w+)` \| .* \| (.*) \|$", read("CONTRIBUTING.md"), re.M
+    )
+    rooms = {room: set(re.findall(r"`(\w+)`", allowed)) for room, allowed in rows}
+    assert len(rooms) == 9
+    for room in set(rooms) - {"pose", "pretrain"}:
+        for path in (ROOT / "semamb_mm" / room).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            others = set(
+                re.findall(r"^\s*(?:from|import) semamb_mm\.(\w+)", text, re.M)
+            )
+            assert others <= rooms[room] | {room}, path
