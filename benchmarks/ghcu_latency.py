@@ -7,9 +7,7 @@ without the deconvolutions to 256 x 256: what the GHCU adds is compared with the
 least that the detector can cost. Decoding is the same in both and left out.
 """
 
-import argparse
 import statistics
-import time
 
 import torch
 from mmengine.registry import init_default_scope
@@ -17,59 +15,45 @@ from mmpose.registry import MODELS
 
 from semamb_mm.pose import GHCU
 
+from .timing import benchmark_parser, hourglass_codec, in_turn
+
 NUM_KEYPOINTS = 68
+BACKBONE = dict(
+    type="HourglassNet",
+    downsample_times=4,
+    stage_channels=(256,) * 5,
+    stage_blocks=(1,) * 5,
+    feat_channel=256,
+)
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Read the command line."""
+    parser = benchmark_parser(__doc__, repeats=7)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--heatmap-sizes", type=int, nargs="+", default=[256, 64])
-    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 
 def build_detector():
-    backbone = MODELS.build(
-        dict(
-            type="HourglassNet",
-            num_stacks=4,
-            downsample_times=4,
-            stage_channels=(256,) * 5,
-            stage_blocks=(1,) * 5,
-        )
-    )
+    """Return backbone and head of the 4-stack hourglass."""
+    backbone = MODELS.build(dict(BACKBONE, num_stacks=4))
     head = MODELS.build(
         dict(
             type="SemanticAlignmentHead",
-            in_channels=256,
+            in_channels=BACKBONE["feat_channel"],
             out_channels=NUM_KEYPOINTS,
             num_stages=4,
-            decoder=dict(
-                type="MSRAHeatmap",
-                input_size=(256, 256),
-                heatmap_size=(64, 64),
-                sigma=2,
-                unbiased=True,
-            ),
+            decoder=hourglass_codec(sigma=2),
         )
     )
     return torch.nn.ModuleList([backbone, head])
 
 
-def milliseconds(function, images):
-    synchronize = torch.cuda.synchronize if images.is_cuda else lambda: None
-    synchronize()
-    start = time.perf_counter()
-    function(images)
-    synchronize()
-    return 1000 * (time.perf_counter() - start)
-
-
 @torch.no_grad()
 def main():
+    """Print the table."""
     args = parse_args()
     init_default_scope("mmpose")
     torch.manual_seed(0)
@@ -84,12 +68,12 @@ def main():
         for size in args.heatmap_sizes:
             refiner = GHCU(NUM_KEYPOINTS, (size, size)).to(args.device).eval()
             heatmaps = torch.rand(batch, NUM_KEYPOINTS, size, size, device=args.device)
-            times = [
-                (milliseconds(detector, images), milliseconds(refiner, heatmaps))
-                for _ in range(args.repeats + 1)
-            ]
-            # The first warms up.
-            alone, added = (statistics.median(t) for t in zip(*times[1:]))
+            calls = dict(
+                detector=lambda images=images: detector(images),
+                refiner=lambda heatmaps=heatmaps, refiner=refiner: refiner(heatmaps),
+            )
+            times = in_turn(calls, args.repeats, args.device)
+            alone, added = (statistics.median(times[name]) for name in calls)
             print(
                 f"{batch:5}  {size:3} x {size:<3}  {alone:10.1f}  {added:7.2f}  "
                 f"{added / alone:.2%}",

@@ -12,7 +12,7 @@ Needs ``pip install pytorch-metric-learning``.
 import argparse
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +20,18 @@ import torch
 
 from semamb_mm.functional import caa_scores, weighted_contrastive_loss
 
+from .timing import benchmark_parser, in_turn
+
 OURS = "OSM + CAA"
 OSM = "OSM, without class-aware attention"
 THEIRS = "ContrastiveLoss (pytorch-metric-learning)"
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Read the command line."""
+    parser = benchmark_parser(__doc__, repeats=21)
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--channels", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--chunk-size", type=int, help=argparse.SUPPRESS)
@@ -69,22 +69,19 @@ def batch(count, channels):
 
 
 def step(function, embeddings, labels, context):
+    """Run forward and backward once."""
     embeddings = embeddings.clone().requires_grad_()
     function(embeddings, labels, context).backward()
 
 
 def time_table(args):
+    """Print the first table."""
     data = batch(args.batch_size, args.channels)
-    functions = {name: make(name) for name in (OURS, OSM, THEIRS)}
-    times = {name: [] for name in functions}
-    for repeat in range(-2, args.repeats):
-        for name in sorted(functions, reverse=bool(repeat % 2)):
-            start = time.perf_counter()
-            step(functions[name], *data)
-            if repeat >= 0:
-                times[name].append(1e3 * (time.perf_counter() - start))
+    names = (OURS, OSM, THEIRS)
+    calls = {name: partial(step, make(name), *data) for name in names}
+    times = in_turn(calls, args.repeats, warm_up=2)
     print(f"1. Forward and backward, m = {args.batch_size}, D = {args.channels}")
-    for name in functions:
+    for name in names:
         print(f"{name:<46}{np.median(times[name]):>10.1f} ms")
     for name in (OURS, OSM):
         ratios = np.array(times[name]) / np.array(times[THEIRS])
@@ -116,6 +113,7 @@ def resident(name):
 
 
 def memory_table(args):
+    """Print the second table."""
     print("2. Peak memory of one step above the start, D = 512")
     for name, count, chunk in (
         (THEIRS, 8192, None),
@@ -123,7 +121,8 @@ def memory_table(args):
         (OURS, 8192, 512),
         (OURS, 32768, 512),
     ):
-        command = [sys.executable, __file__, "--memory-of", name, "--channels", "512"]
+        command = [sys.executable, "-m", "benchmarks.pair_loss", "--memory-of", name]
+        command += ["--channels", "512"]
         command += ["--batch-size", str(count), "--threads", str(args.threads)]
         command += ["--chunk-size", str(chunk)] if chunk else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -137,6 +136,7 @@ def memory_table(args):
 
 
 def main():
+    """Print the tables, or one figure of the second."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     if args.memory_of:

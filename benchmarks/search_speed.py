@@ -11,9 +11,6 @@ Prints three tables, medians over --repeats:
    MMPose's CPMHead, alternating.
 """
 
-import argparse
-import time
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,20 +24,16 @@ from semamb_mm.functional import gaussian_patch, search_latent_targets
 from semamb_mm.pose.latent_targets.search import BatchSearch
 from semamb_mm.synthetic.faces import true_keypoints
 
-SEARCH = dict(
-    search_radius=8,
-    patch_radius=7,
-    sigma=4.0,
-    sigma_prior=4.0,
-    sigma_likelihood=1.0,
-)
+from .timing import benchmark_parser, hourglass_codec, in_turn
+
+BACKBONE = dict(type="HourglassNet", feat_channel=256)
+SIGMAS = dict(sigma=4.0, sigma_prior=4.0, sigma_likelihood=1.0)
+SEARCH = dict(SIGMAS, search_radius=8, patch_radius=7)
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=7)
+    """Read the command line."""
+    parser = benchmark_parser(__doc__, repeats=7)
     parser.add_argument("--batch-size", type=int, default=4, help="of tables 2 and 3")
     parser.add_argument("--stacks", type=int, default=4, help="of tables 2 and 3")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -75,21 +68,8 @@ def candidate_loop(heatmaps, observed):
     return targets.view_as(observed), best.view(observed.shape[:2])
 
 
-def seconds(call, device, repeats=1):
-    """Wall-clock times of calls, in seconds."""
-    times = []
-    for _ in range(repeats):
-        if device != "cpu":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        call()
-        if device != "cpu":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return times
-
-
 def search_table(args):
+    """Print the first table."""
     generator = torch.Generator().manual_seed(0)
     heatmaps = torch.rand(16, 68, 256, 256, generator=generator).to(args.device)
     observed = (torch.rand(16, 68, 2, generator=generator) * 255).to(args.device)
@@ -101,11 +81,8 @@ def search_table(args):
         return candidate_loop(heatmaps, observed)
 
     agree = torch.equal(ours()[0], theirs()[0])
-    theirs_times, ours_times = [], []
-    for _ in range(args.repeats):
-        theirs_times += seconds(theirs, args.device)
-        ours_times += seconds(ours, args.device, 3)
-    slow, fast = np.median(theirs_times) * 1e3, np.median(ours_times) * 1e3
+    times = in_turn(dict(ours=ours, theirs=theirs), args.repeats, args.device)
+    slow, fast = np.median(times["theirs"]), np.median(times["ours"])
     print(
         f"1. Search, 16 x 68 landmarks, 256 x 256 heatmaps (same targets: {agree})\n"
         f"{'candidate loop':<28}{slow:>10.1f} ms\n"
@@ -115,25 +92,19 @@ def search_table(args):
 
 
 def build_model(head_type, stacks, device):
-    codec = dict(
-        type="MSRAHeatmap",
-        input_size=(256, 256),
-        heatmap_size=(64, 64),
-        sigma=1.5,
-        unbiased=True,
-    )
+    """Return a hourglass with a head, ready to train."""
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
             type="TopdownPoseEstimator",
             data_preprocessor=dict(type="PoseDataPreprocessor"),
-            backbone=dict(type="HourglassNet", num_stacks=stacks),
+            backbone=dict(BACKBONE, num_stacks=stacks),
             head=dict(
                 type=head_type,
-                in_channels=256,
+                in_channels=BACKBONE["feat_channel"],
                 out_channels=68,
                 num_stages=stacks,
-                decoder=codec,
+                decoder=hourglass_codec(sigma=1.5),
             ),
         )
     )
@@ -141,6 +112,7 @@ def build_model(head_type, stacks, device):
 
 
 def make_batch(batch_size, device):
+    """Return images and the samples that belong to them."""
     samples = []
     for index in range(batch_size):
         points = true_keypoints(0, index, 256)[None]
@@ -173,6 +145,7 @@ def make_batch(batch_size, device):
 
 
 def iteration_tables(args):
+    """Print the second and the third table."""
     images, samples = make_batch(args.batch_size, args.device)
     steps = {}
     for head_type in ("CPMHead", "SemanticAlignmentHead"):
@@ -195,34 +168,30 @@ def iteration_tables(args):
                 search(seen.pop().detach(), samples)
 
         steps[head_type] = step
-        step()
-    times = {name: [] for name in steps}
-    for repeat in range(args.repeats):
-        names = sorted(steps, reverse=bool(repeat % 2))
-        for name in names:
-            times[name] += seconds(steps[name], args.device)
+    times = in_turn(steps, args.repeats, args.device)
     heatmaps = torch.rand(args.batch_size, 68, 64, 64, device=args.device)
-    alone = np.median(seconds(lambda: search(heatmaps, samples), args.device, 15))
-    plain = np.median(times["CPMHead"])
+    alone = in_turn(dict(search=lambda: search(heatmaps, samples)), 15, args.device)
+    alone, plain = np.median(alone["search"]), np.median(times["CPMHead"])
     ratios = np.array(times["SemanticAlignmentHead"]) / np.array(times["CPMHead"])
     print(
         f"2. {args.stacks}-stack hourglass at 256 px, batch {args.batch_size}, 64 x 64 "
         "heatmaps\n"
-        f"{'training iteration':<28}{plain * 1e3:>10.1f} ms\n"
-        f"{'search and way back':<28}{alone * 1e3:>10.1f} ms\n"
+        f"{'training iteration':<28}{plain:>10.1f} ms\n"
+        f"{'search and way back':<28}{alone:>10.1f} ms\n"
         f"{'share':<28}{100 * alone / plain:>10.2f} %\n"
     )
     print(
         "3. Training iteration, SemanticAlignmentHead (searching) / CPMHead\n"
-        f"{'CPMHead':<28}{plain * 1e3:>10.1f} ms\n"
+        f"{'CPMHead':<28}{plain:>10.1f} ms\n"
         f"{'SemanticAlignmentHead':<28}"
-        f"{np.median(times['SemanticAlignmentHead']) * 1e3:>10.1f} ms\n"
+        f"{np.median(times['SemanticAlignmentHead']):>10.1f} ms\n"
         f"{'ratio, median (min, max)':<28}{np.median(ratios):>10.3f} "
         f"({ratios.min():.3f}, {ratios.max():.3f})"
     )
 
 
 def main():
+    """Print the tables."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     init_default_scope("mmpose")

@@ -19,9 +19,7 @@ Rates are frames per second of one CPU core, the best of --repeats in turn: othe
 on the machine disturbs them little.
 """
 
-import argparse
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,13 +31,13 @@ from av.video.reformatter import VideoReformatter
 from mmengine.dataset import DefaultSampler, pseudo_collate
 from torch.utils.data import DataLoader
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from semamb_mm.formats.layout_300vw import SPLITS
 from semamb_mm.formats.pts import write_pts
 from semamb_mm.formats.videos import VideoFrames, scan_video
 from semamb_mm.pose.datasets import Face300VWVideoDataset
 from semamb_mm.pose.samplers import VideoShuffleSampler
+
+from .timing import benchmark_parser, in_turn
 
 BITS = 12
 STREAMS = 8
@@ -55,14 +53,12 @@ CODECS = {
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Read the command line."""
+    parser = benchmark_parser(__doc__, repeats=5)
     parser.add_argument("--parts", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--size", type=int, nargs=2, default=[640, 480])
     parser.add_argument("--stride", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--reads", type=int, default=20000)
     parser.add_argument("--videos", type=int, default=114)
     parser.add_argument("--annotations", type=int, default=1912)
@@ -85,12 +81,14 @@ def frame(number, size):
 
 
 def number_of(image):
+    """Return the number that a frame carries."""
     step = image.shape[1] // BITS
     bars = [image[8:24, i * step + 3 : (i + 1) * step - 3].mean() for i in range(BITS)]
     return sum(int(bar > 127) << bit for bit, bar in enumerate(bars))
 
 
 def write_video(path, frames, size, encoder, bit_rate, options):
+    """Write a video whose frames carry their number."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=25, options=options)
         stream.width, stream.height = size
@@ -103,6 +101,7 @@ def write_video(path, frames, size, encoder, bit_rate, options):
 
 
 def opencv_reader(path):
+    """Return a function that reads a frame by its number with OpenCV."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
     def read(number):
@@ -130,6 +129,7 @@ def pyav_reader(path):
 
 
 def decord_reader(path):
+    """Return a function that reads a frame by its number with decord."""
     import decord
 
     video = decord.VideoReader(str(path), num_threads=1)
@@ -137,10 +137,12 @@ def decord_reader(path):
 
 
 def our_reader(path):
+    """Return this package's function that reads a frame by its number."""
     return VideoFrames(path, scan_video(path)).read
 
 
 def compare_libraries(videos, args):
+    """Print the first table."""
     print("codec          library       missed   ms a seek")
     order = random.Random(0).sample(range(args.frames), min(100, args.frames))
     for codec, path in videos.items():
@@ -166,6 +168,7 @@ def compare_libraries(videos, args):
 
 
 def make_tree(folder, path, ids, annotations):
+    """Make a tree of 300-VW videos, links to one file."""
     points = np.stack(np.meshgrid(np.arange(17), np.arange(4)), -1).reshape(-1, 2)
     text = None
     for video in ids:
@@ -181,18 +184,22 @@ def make_tree(folder, path, ids, annotations):
     return folder
 
 
+def cpu_seconds(call, _device):
+    """Return the CPU time of one call."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
 def rates(functions, counts, repeats):
-    """Counts a second of CPU time, the functions in turn, the best of each."""
-    times = [[] for _ in functions]
-    for _ in range(repeats):
-        for function, taken in zip(functions, times):
-            start = time.process_time()
-            function()
-            taken.append(time.process_time() - start)
-    return [count / min(taken) for count, taken in zip(counts, times)]
+    """Return counts a second of CPU time, the functions in turn, the best of each."""
+    calls = {str(number): function for number, function in enumerate(functions)}
+    times = in_turn(calls, repeats, clock=cpu_seconds, warm_up=0)
+    return [count / min(taken) for count, taken in zip(counts, times.values())]
 
 
 def pyav_loop(path):
+    """Decode a video with PyAV's plain loop."""
     reformatter = VideoReformatter()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -202,12 +209,14 @@ def pyav_loop(path):
 
 
 def opencv_loop(path):
+    """Decode a video with OpenCV's plain loop."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     while capture.read()[0]:
         pass
 
 
 def compare_sequential(datasets, videos, args):
+    """Print the second table."""
     print(
         "\ncodec          frames/s: PyAV loop  OpenCV loop  frames alone  whole samples"
         "  of PyAV  indexing"
@@ -231,11 +240,13 @@ def compare_sequential(datasets, videos, args):
 
 
 def read_all(read, order):
+    """Read all frames in this order."""
     for index in order:
         read(index)
 
 
 def compare_shuffled(folder, videos, args):
+    """Print the third table."""
     jpegs = [folder / f"{number:06d}.jpg" for number in range(args.frames)]
     for number, path in enumerate(jpegs):
         image = frame(number, args.size)
@@ -279,6 +290,7 @@ def resident_megabytes(_):
 
 
 def watch_memory(folder, path, args):
+    """Print the memory of a worker over many reads."""
     ids = [f"{number:03d}" for number in range(8)]
     root = make_tree(folder, path, ids, args.frames)
     pipeline = [resident_megabytes]
@@ -295,6 +307,7 @@ def watch_memory(folder, path, args):
 
 
 def time_index(folder, args):
+    """Print how long an index takes."""
     path = folder / "small.avi"
     write_video(path, args.annotations, (160, 120), *CODECS["MPEG-4 B, 12"])
     ids = (*SPLITS["train"], *SPLITS["test"])[: args.videos]
@@ -311,6 +324,7 @@ def time_index(folder, args):
 
 
 def main():
+    """Write the videos and print the parts."""
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

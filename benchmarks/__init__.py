@@ -1,0 +1,1 @@
+"""Timings only, not shipped: ``python -m benchmarks.NAME`` prints one table each."""

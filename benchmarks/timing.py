@@ -1,0 +1,70 @@
+"""What the benchmarks share: arguments, clocks, the size of the hourglass."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+# Of the paper's hourglass: 256 px in, a quarter of it out.
+SIZES = dict(input_size=(256, 256), heatmap_size=(64, 64))
+
+
+def benchmark_parser(doc: str, repeats: int) -> argparse.ArgumentParser:
+    """Return a parser with the options of all benchmarks.
+
+    Args:
+        doc: What ``--help`` says.
+        repeats: Default of ``--repeats``.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=repeats)
+    return parser
+
+
+def hourglass_codec(sigma: float) -> dict:
+    """Return the config of a codec for 64 x 64 heatmaps."""
+    return dict(SIZES, type="MSRAHeatmap", sigma=sigma, unbiased=True)
+
+
+def milliseconds(call: Callable[[], object], device: str = "cpu") -> float:
+    """Return the wall-clock time of one call."""
+    synchronize = torch.cuda.synchronize if device != "cpu" else lambda: None
+    synchronize()
+    start = time.perf_counter()
+    call()
+    synchronize()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def in_turn(
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: str = "cpu",
+    clock: Callable[..., float] = milliseconds,
+    warm_up: int = 1,
+) -> dict[str, list[float]]:
+    """Time calls by turns, so that all meet the same load of the machine.
+
+    Args:
+        calls: Name to call.
+        repeats: How often each.
+        device: Where they run.
+        clock: What times one call on a device.
+        warm_up: Rounds before that do not count.
+
+    Returns:
+        Name to times; the n-th time of each is of the same round. Every second round
+        goes backwards.
+    """
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for repeat in range(-warm_up, repeats):
+        for name in sorted(calls, reverse=bool(repeat % 2)):
+            taken = clock(calls[name], device)
+            if repeat >= 0:
+                times[name].append(taken)
+    return times

@@ -1,0 +1,65 @@
+"""Every benchmark prints its table, at the least size."""
+
+import sys
+
+import pytest
+
+from benchmarks import ghcu_latency, search_speed, video_reading
+from benchmarks.timing import in_turn
+
+SMALL = dict(
+    type="HourglassNet",
+    downsample_times=1,
+    stage_channels=(256, 8),
+    stage_blocks=(1, 1),
+    feat_channel=256,
+)
+
+
+def call(benchmark, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
+    benchmark.main()
+
+
+def test_calls_are_timed_by_turns():
+    called = []
+    calls = {name: lambda name=name: called.append(name) for name in "ab"}
+    times = in_turn(calls, 2, warm_up=1)
+    assert "".join(called) == "ba" + "ab" + "ba"
+    assert [len(taken) for taken in times.values()] == [2, 2]
+
+
+def test_ghcu_latency(monkeypatch, capsys):
+    monkeypatch.setattr(ghcu_latency, "BACKBONE", SMALL)
+    sizes = ("--batch-sizes", "1", "--heatmap-sizes", "64", "--repeats", "1")
+    call(ghcu_latency, monkeypatch, *sizes)
+    assert "\n    1   64 x 64 " in capsys.readouterr().out
+
+
+def test_search_speed(monkeypatch, capsys):
+    monkeypatch.setattr(search_speed, "BACKBONE", SMALL)
+    # The first table takes seconds at any options.
+    monkeypatch.setattr(search_speed, "search_table", lambda args: None)
+    sizes = ("--repeats", "1", "--batch-size", "1", "--stacks", "1", "--threads", "1")
+    call(search_speed, monkeypatch, *sizes)
+    shown = capsys.readouterr().out
+    assert "2. 1-stack hourglass" in shown and "ratio, median (min, max)" in shown
+
+
+def test_pair_loss(monkeypatch, capsys):
+    pytest.importorskip("pytorch_metric_learning")
+    from benchmarks import pair_loss
+
+    monkeypatch.setattr(pair_loss, "memory_table", lambda args: None)
+    sizes = ("--batch-size", "16", "--channels", "8", "--repeats", "1")
+    call(pair_loss, monkeypatch, *sizes, "--threads", "1")
+    assert "ratio, OSM + CAA" in capsys.readouterr().out
+
+
+def test_video_reading(monkeypatch, capsys):
+    codecs = dict(list(video_reading.CODECS.items())[:1])
+    monkeypatch.setattr(video_reading, "CODECS", codecs)
+    sizes = ("--parts", "1", "2", "--frames", "4", "--size", "160", "96")
+    call(video_reading, monkeypatch, *sizes, "--repeats", "1")
+    shown = capsys.readouterr().out
+    assert "MJPEG          this package    0/4 " in shown and "of PyAV" in shown
