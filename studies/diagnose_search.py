@@ -16,19 +16,17 @@ boxes, and positions are averaged over the views, as LatentTargetHook does over
 epochs.
 """
 
-import argparse
 import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmengine.utils import track_iter_progress
-from mmpose.apis import init_model
 from mmpose.registry import DATASETS
+from torch import Tensor
 
-import semamb_mm  # noqa: F401  (lets torch.load read MMEngine's checkpoints)
+from semamb_mm.cli import model_parser, open_config, open_pose_model
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.faces.sizes import face_size, face_unit
 from semamb_mm.functional import (
@@ -44,11 +42,8 @@ AUGMENTATION = ("RandomFlip", "RandomBBoxTransform", "PhotometricDistortion")
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config")
-    parser.add_argument("checkpoint")
+    """Read the command line."""
+    parser = model_parser(__doc__)
     parser.add_argument("--num-faces", type=int, default=250)
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--patch-radius", type=int, nargs="+", default=[1, 2])
@@ -64,18 +59,13 @@ def parse_args():
     parser.add_argument(
         "--subcell", nargs="+", default=["none", "mean"], help="none, parabola, mean"
     )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
     return parser.parse_args()
 
 
 def build(args):
-    """Model, training faces under the pipeline to diagnose, store, consensus."""
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
-    init_default_scope(config.get("default_scope", "mmpose"))
-    model = init_model(config, args.checkpoint, device=args.device)
+    """Return model, training faces under the pipeline to diagnose, store, consensus."""
+    config = open_config(args)
+    model = open_pose_model(config, args.checkpoint, args.device)
     dataset_cfg = config.train_dataloader.dataset
     if args.views == 1:
         dataset_cfg.pipeline = [
@@ -94,7 +84,7 @@ def build(args):
 
 
 def see(model, dataset):
-    """Heatmaps (N, K, H, W), annotations in cells (N, K, 2), each face's warp."""
+    """Return heatmaps (N, K, H, W), annotations (N, K, 2) in cells, faces' warps."""
     stride = np.asarray(model.head.decoder.scale_factor, np.float64)
     heatmaps, observed, warps = [], [], []
     (use_udp,) = {t.use_udp for t in transforms_of(dataset) if hasattr(t, "use_udp")}
@@ -112,7 +102,7 @@ def see(model, dataset):
 
 
 def centroid(heatmaps):
-    """Centre of mass of the cells above 0.3 of the peak: (N, K, 2) cells."""
+    """Return the centre of mass of the cells above 0.3 of the peak: (N, K, 2) cells."""
     weights = heatmaps.clamp(min=0)
     weights = weights * (weights > 0.3 * weights.amax((-1, -2), keepdim=True))
     total = weights.sum((-1, -2)).clamp(min=1e-9)
@@ -122,88 +112,115 @@ def centroid(heatmaps):
     return torch.stack((x, y), -1)
 
 
-def main():
-    args = parse_args()
-    model, dataset, store, consensus = build(args)
-    stride = np.asarray(model.head.decoder.scale_factor, np.float64)
-    sigma = model.head.search["sigma"]
-    curves = model.head.search["curves"] or []
-    normals = args.sigma_normal if curves else [0]
-    settings = list(
-        itertools.product(
-            args.patch_radius,
-            args.sigma_prior,
-            normals,
-            args.sigma_likelihood,
-            args.subcell,
-        )
+def settings_of(args, curves: list) -> list[dict]:
+    """Return the options of each search to try, in the table's order."""
+    names = (
+        "patch_radius",
+        "sigma_prior",
+        "sigma_normal",
+        "sigma_likelihood",
+        "subcell",
     )
-    truths = np.stack([dataset.true_keypoints(i) for i in range(len(dataset))])
-    percents = 100 / face_unit(truths)
-    found = np.zeros((1 + len(settings), *truths.shape))
-    cells = []
-    for view in track_iter_progress(list(range(args.views))):
+    grid = {name: getattr(args, name) for name in names}
+    if not curves:
+        grid["sigma_normal"] = [0]
+    return [dict(zip(names, values)) for values in itertools.product(*grid.values())]
+
+
+def search(
+    heatmaps: Tensor, observed: Tensor, tangents: Tensor, sigma: float, settings: dict
+) -> Tensor:
+    """Return the targets of one search, ``(N, K, 2)`` cells."""
+    options = dict(settings, sigma=sigma)
+    if options["sigma_normal"]:
+        options["tangents"] = tangents
+    else:
+        del options["sigma_normal"]
+    return search_latent_targets(heatmaps, observed, **options)[0]
+
+
+def find(
+    model, dataset, store, settings: list[dict], views: int
+) -> tuple[np.ndarray, list[float]]:
+    """Search under some views; average over them in the image.
+
+    Returns:
+        ``(1 + S, N, K, 2)`` image pixels, the heatmaps' own centres before what each
+        search found; and each view's and face's pixels of the image in a cell.
+    """
+    stride = np.asarray(model.head.decoder.scale_factor, np.float64)
+    sigma, curves = model.head.search["sigma"], model.head.search["curves"] or []
+    total, cells = 0, []
+    for view in track_iter_progress(list(range(views))):
         store.clock = (0, view)
         heatmaps, observed, warps = see(model, dataset)
         cells += [
-            percent * stride[0] / np.sqrt(abs(np.linalg.det(warp.matrix[:, :2])))
-            for percent, warp in zip(percents, warps)
+            stride[0] / np.sqrt(abs(np.linalg.det(warp.matrix[:, :2])))
+            for warp in warps
         ]
-
-        def keep(row, targets, warps=warps):
-            points = targets.double().numpy() * stride
-            images = [warp.to_image(p) for warp, p in zip(warps, points)]
-            found[row] += np.stack(images) / args.views
-
-        keep(0, centroid(heatmaps))
         tangents = curve_tangents(observed, curves)
-        for row, (patch, prior, normal, likelihood, subcell) in enumerate(settings):
-            options = dict(tangents=tangents, sigma_normal=normal) if normal else {}
-            targets, _ = search_latent_targets(
-                heatmaps,
-                observed,
-                patch_radius=patch,
-                sigma=sigma,
-                sigma_prior=prior,
-                sigma_likelihood=likelihood,
-                subcell=subcell,
-                **options,
-            )
-            keep(row + 1, targets)
+        found = [centroid(heatmaps)]
+        found += [search(heatmaps, observed, tangents, sigma, s) for s in settings]
+        points = torch.stack(found).double().numpy() * stride
+        images = [[w.to_image(p) for w, p in zip(warps, row)] for row in points]
+        total = total + np.array(images) / views
+    return total, cells
 
+
+def title_of(settings: dict) -> str:
+    """Return what the table calls a search."""
+    normal = settings["sigma_normal"]
+    across = f" sigma_normal={normal:g}" if normal else ""
+    return (
+        f"P={settings['patch_radius']} sigma_1={settings['sigma_prior']:g}{across} "
+        f"sigma_2={settings['sigma_likelihood']:g} {settings['subcell']}"
+    )
+
+
+def with_consensus(
+    rows: list[tuple[str, np.ndarray]], annotations: np.ndarray, consensus: dict | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield titles and targets, each followed by its consensus with annotations."""
+    size = torch.from_numpy(face_size(annotations))[:, None, None]
+    observed = torch.from_numpy(annotations) / size
+    for title, points in rows:
+        yield title, points
+        if consensus is not None:
+            found = torch.from_numpy(points) / size
+            joint = consensus_targets(observed, found, **consensus) * size
+            yield "    and consensus", joint.numpy()
+
+
+def print_errors(rows: Iterable[tuple[str, np.ndarray]], truths: np.ndarray) -> None:
+    """Print each row's RMS errors, a column a group of landmarks."""
+    percents = 100 / face_unit(truths)[:, None]
     groups = landmark_groups(truths.shape[1])
     names = [n for n in ("contour", "brows", "nose", "weak", "strong") if n in groups]
     names = names or ["all"]
-    print(
-        f"\nRMS error in percent of the inter-ocular distance, {len(truths)} faces, "
-        f"{args.views} view(s); one cell is {np.mean(cells):.2f} %, sigma {sigma:g} "
-        "cells"
-    )
     print(f"{'targets':<48}" + "".join(f"{name:>9}" for name in names))
-
-    def show(title, points):
-        error = np.linalg.norm(points - truths, axis=-1) * percents[:, None]
+    for title, points in rows:
+        error = np.linalg.norm(points - truths, axis=-1) * percents
         values = [np.sqrt((error[:, groups[name]] ** 2).mean()) for name in names]
         print(f"{title:<48}" + "".join(f"{value:>9.2f}" for value in values))
 
-    annotations = store.annotations.double()
-    size = torch.from_numpy(face_size(annotations.numpy()))[:, None, None]
 
-    def show_both(title, points):
-        show(title, points)
-        if consensus is not None:
-            points = torch.from_numpy(points) / size
-            points = consensus_targets(annotations / size, points, **consensus) * size
-            show("    and consensus", points.numpy())
-
-    show("annotations", annotations.numpy())
-    show_both("heatmap's centre of mass", found[0])
-    for row, (patch, prior, normal, likelihood, subcell) in enumerate(settings):
-        across = f" sigma_normal={normal:g}" if normal else ""
-        show_both(
-            f"P={patch} sigma_1={prior:g}{across} sigma_2={likelihood:g} {subcell}",
-            found[row + 1],
-        )
+def main():
+    """Search and print the table."""
+    args = parse_args()
+    model, dataset, store, consensus = build(args)
+    settings = settings_of(args, model.head.search["curves"] or [])
+    truths = np.stack([dataset.true_keypoints(i) for i in range(len(dataset))])
+    found, cells = find(model, dataset, store, settings, args.views)
+    cell = np.mean(np.reshape(cells, (args.views, -1)) * 100 / face_unit(truths))
+    print(
+        f"\nRMS error in percent of the inter-ocular distance, {len(truths)} faces, "
+        f"{args.views} view(s); one cell is {cell:.2f} %, sigma "
+        f"{model.head.search['sigma']:g} cells"
+    )
+    titles = ["heatmap's centre of mass", *map(title_of, settings)]
+    annotations = store.annotations.double().numpy()
+    made = with_consensus(list(zip(titles, found)), annotations, consensus)
+    print_errors([("annotations", annotations), *made], truths)
 
 
 if __name__ == "__main__":
