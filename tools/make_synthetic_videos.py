@@ -21,9 +21,21 @@ def parse_args():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder")
-    parser.add_argument("--videos", type=int, default=20, help="(default: 20)")
     parser.add_argument(
-        "--frames", type=int, default=100, help="of each video (default: 100)"
+        "--videos",
+        dest="num_videos",
+        metavar="VIDEOS",
+        type=int,
+        default=20,
+        help="(default: 20)",
+    )
+    parser.add_argument(
+        "--frames",
+        dest="num_frames",
+        metavar="FRAMES",
+        type=int,
+        default=100,
+        help="of each video (default: 100)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="other seeds, other people (default: 0)"
@@ -64,20 +76,10 @@ def parse_args():
 def main():
     """Write the videos and their annotations."""
     args = parse_args()
-    videos = write_video_tree(
-        args.folder,
-        num_videos=args.videos,
-        num_frames=args.frames,
-        seed=args.seed,
-        image_size=args.image_size,
-        fps=args.fps,
-        occlusion=args.occlusion,
-        noise=args.noise,
-        drift_share=args.drift_share,
-        drift_frames=args.drift_frames,
-    )
+    # Each option is called like the argument that it sets.
+    videos = write_video_tree(**vars(args))
     try:
-        for _ in tqdm(videos, total=args.videos, unit="video"):
+        for _ in tqdm(videos, total=args.num_videos, unit="video"):
             pass
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error

@@ -5,16 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from semamb_mm.formats.index_300vw import (
-    FRAMES,
-    VIDEO,
-    build_index,
-    fingerprint,
-    index_folder,
-    load_index,
-    pts_path,
-    store_index,
-)
+from semamb_mm.formats import index_300vw
+from semamb_mm.formats.index_300vw import FRAMES, VIDEO, build_index
 from semamb_mm.formats.pts import PtsError, write_pts
 from tests.trees.faces import write_300vw_frames
 from tests.trees.videos import (
@@ -46,8 +38,8 @@ def test_a_kept_index_is_the_built_one(folder, layout, tmp_path):
     expected = np.stack([landmarks(number) for number in range(1, 6)])
     np.testing.assert_allclose(index.keypoints[:, 0], expected, atol=1e-3)
     path = tmp_path / "kept" / "001.npz"
-    store_index(path, index, "mark")
-    again = load_index(path, "mark")
+    index_300vw.store_index(path, index, "mark")
+    again = index_300vw.load_index(path, "mark")
     for name in ("numbers", "keypoints", "boxes", "visible", "stamps"):
         kept, built = getattr(again, name), getattr(index, name)
         np.testing.assert_array_equal(kept, built)
@@ -59,16 +51,16 @@ def test_a_kept_index_is_the_built_one(folder, layout, tmp_path):
     else:
         assert again.facts is None
         assert again.names.tolist() == [f"{n:06d}.png" for n in range(1, 6)]
-    assert load_index(path, "other mark") is None
-    assert load_index(tmp_path / "absent.npz", "mark") is None
+    assert index_300vw.load_index(path, "other mark") is None
+    assert index_300vw.load_index(tmp_path / "absent.npz", "mark") is None
     path.write_bytes(b"half a file")
-    assert load_index(path, "mark") is None
+    assert index_300vw.load_index(path, "mark") is None
 
 
 @LAYOUTS
 def test_the_fingerprint_changes_with_the_files(folder, layout):
     def mark(origin=0, on_mismatch="error"):
-        return fingerprint(folder, layout, origin, on_mismatch)
+        return index_300vw.fingerprint(folder, layout, origin, on_mismatch)
 
     before = mark()
     assert mark() == before
@@ -82,7 +74,7 @@ def test_the_fingerprint_changes_with_the_files(folder, layout):
 
 def test_an_annotation_written_in_place_is_read_anew(folder):
     index = build_index(folder, VIDEO, 0, "error")
-    path = pts_path(folder, 2)
+    path = index_300vw.pts_path(folder, 2)
     keypoints, _, visible = index.annotation(1, path, 0)
     np.testing.assert_allclose(keypoints[0], landmarks(2), atol=1e-3)
     assert visible.all()
@@ -139,11 +131,11 @@ def test_lost_frames_end_what_is_certain(tmp_path):
 
 
 def test_where_the_index_is_kept(tmp_path, monkeypatch):
-    assert index_folder(tmp_path, None) == tmp_path / ".semamb_mm_index"
-    assert index_folder(tmp_path, "here").name == "here"
+    assert index_300vw.index_folder(tmp_path, None) == tmp_path / ".semamb_mm_index"
+    assert index_300vw.index_folder(tmp_path, "here").name == "here"
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
-    places = {index_folder(tmp_path / name, None) for name in "ab"}
+    places = {index_300vw.index_folder(tmp_path / name, None) for name in "ab"}
     assert len(places) == 2
     assert {str(place.parent) for place in places} == {"/cache/semamb_mm"}
 
@@ -152,4 +144,4 @@ def test_a_folder_that_cannot_be_written(folder):
     (folder / "file").touch()
     index = build_index(folder, FRAMES, 0, "error")
     with pytest.raises(OSError, match="index cannot be written .*cache_dir"):
-        store_index(folder / "file" / "a.npz", index, "mark")
+        index_300vw.store_index(folder / "file" / "a.npz", index, "mark")

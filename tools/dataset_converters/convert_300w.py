@@ -18,16 +18,7 @@ import os
 import sys
 from pathlib import Path
 
-from semamb_mm.dataset_cli import (
-    add_out_dir,
-    add_splits,
-    dataset_parser,
-    folders,
-    in_parallel,
-    report_bad,
-    result_or_reason,
-    say_how_to_read,
-)
+from semamb_mm import dataset_cli
 from semamb_mm.formats.face_json import whole_pixel_square, write_face_json
 from semamb_mm.formats.layout_300w import (
     PARTS,
@@ -41,9 +32,11 @@ from semamb_mm.formats.pts_faces import Face
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = dataset_parser(__doc__, workers=" that decode images")
-    add_out_dir(parser)
-    add_splits(parser, tuple(SPLITS), tuple(SPLITS), "splits to write (default: all)")
+    parser = dataset_cli.dataset_parser(__doc__, workers=" that decode images")
+    dataset_cli.add_out_dir(parser)
+    dataset_cli.add_splits(
+        parser, tuple(SPLITS), tuple(SPLITS), "splits to write (default: all)"
+    )
     parser.add_argument(
         "--origin",
         type=int,
@@ -70,7 +63,7 @@ def write_split(path: Path, root: Path, faces: list[Face]) -> None:
 def main() -> None:
     """Read all parts, then write all splits."""
     args = parse_args()
-    root, out_dir = folders(args)
+    root, out_dir = dataset_cli.folders(args)
     parts = tuple(dict.fromkeys(part for s in args.splits for part in SPLITS[s]))
     faces, bad = {}, []
     try:
@@ -81,16 +74,18 @@ def main() -> None:
         if len(found) != PARTS[part]:
             print(f"{part}: {len(found):,} faces where {PARTS[part]:,} are expected")
         tasks = [(read_whole_face, face, args.origin) for face in found]
-        read = in_parallel(result_or_reason, tasks, args.workers, part, chunksize=8)
+        read = dataset_cli.in_parallel(
+            dataset_cli.result_or_reason, tasks, args.workers, part, chunksize=8
+        )
         faces[part] = [face for face in read if isinstance(face, Face)]
         bad += [face for face in read if isinstance(face, str)]
-    report_bad("300w", bad, "faces", None if args.skip_bad else "them")
+    dataset_cli.report_bad("300w", bad, "faces", None if args.skip_bad else "them")
     for split in args.splits:
         chosen = [face for part in SPLITS[split] for face in faces[part]]
         path = out_dir / f"face_landmarks_300w_{split}.json"
         write_split(path, root, chosen)
         print(f"{path}: {len(chosen):,} faces")
-    say_how_to_read(root, image_root(root))
+    dataset_cli.say_how_to_read(root, image_root(root))
 
 
 if __name__ == "__main__":

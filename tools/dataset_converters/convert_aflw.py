@@ -25,15 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semamb_mm.dataset_cli import (
-    add_out_dir,
-    dataset_parser,
-    folders,
-    in_parallel,
-    report_bad,
-    result_or_reason,
-    say_how_to_read,
-)
+from semamb_mm import dataset_cli
 from semamb_mm.formats.aflw_list import (
     AFLWList,
     find_aflw_list,
@@ -47,12 +39,12 @@ from semamb_mm.formats.layout_300w import image_root
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = dataset_parser(__doc__, workers=" that decode images")
+    parser = dataset_cli.dataset_parser(__doc__, workers=" that decode images")
     parser.add_argument(
         "--list",
         help="the list (default: AFLWinfo_release.mat in ROOT or ROOT/annotations)",
     )
-    add_out_dir(parser)
+    dataset_cli.add_out_dir(parser)
     parser.add_argument(
         "--skip-bad",
         action="store_true",
@@ -94,7 +86,7 @@ def write_split(
 def main() -> None:
     """Read the list and all images, then write all splits."""
     args = parse_args()
-    root, out_dir = folders(args)
+    root, out_dir = dataset_cli.folders(args)
     try:
         faces = read_aflw_list(args.list or find_aflw_list(root))
         names = sorted(set(faces.names))
@@ -102,18 +94,24 @@ def main() -> None:
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"aflw: {error}")
     tasks = [(readable_image_size, str(images / name)) for name in names]
-    found = in_parallel(
-        result_or_reason, tasks, args.workers, "decoding images", chunksize=16
+    found = dataset_cli.in_parallel(
+        dataset_cli.result_or_reason,
+        tasks,
+        args.workers,
+        "decoding images",
+        chunksize=16,
     )
     bad = [size for size in found if isinstance(size, str)]
-    report_bad("aflw", bad, "images", None if args.skip_bad else "their faces")
+    dataset_cli.report_bad(
+        "aflw", bad, "images", None if args.skip_bad else "their faces"
+    )
     sizes = {name: size for name, size in zip(names, found) if isinstance(size, tuple)}
     folder = os.path.relpath(images, image_root(root))
     for split, rows in faces.splits.items():
         path = out_dir / f"face_landmarks_aflw_{split}.json"
         written = write_split(path, faces, rows, folder, sizes)
         print(f"{path}: {written:,} faces")
-    say_how_to_read(root, image_root(root))
+    dataset_cli.say_how_to_read(root, image_root(root))
 
 
 if __name__ == "__main__":

@@ -22,13 +22,7 @@ from pathlib import Path
 import cv2
 from mmengine.utils import ProgressBar
 
-from semamb_mm.dataset_cli import (
-    add_out_dir,
-    add_splits,
-    dataset_parser,
-    folders,
-    in_parallel,
-)
+from semamb_mm import dataset_cli
 from semamb_mm.formats.face_json import tight_square, write_face_json
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.images import IMAGE_SUFFIXES, readable_image_size
@@ -39,9 +33,9 @@ from semamb_mm.pose.datasets.face_300vw import Face300VWFrameDataset
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = dataset_parser(__doc__, workers=", each at a video of its own")
+    parser = dataset_cli.dataset_parser(__doc__, workers=", each at a video of its own")
     text = f"splits to extract and write (default: {' '.join(CATEGORIES)})"
-    add_splits(parser, tuple(SPLITS), tuple(CATEGORIES), text)
+    dataset_cli.add_splits(parser, tuple(SPLITS), tuple(CATEGORIES), text)
     parser.add_argument(
         "--videos", nargs="+", help="take only these videos of the splits"
     )
@@ -58,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         help="what to do with a video that has not as many frames as .pts files "
         "(default: error)",
     )
-    add_out_dir(parser)
+    dataset_cli.add_out_dir(parser)
     return parser.parse_args()
 
 
@@ -127,7 +121,7 @@ def write_split(
 def main() -> None:
     """Extract all videos, then write the splits that lack nothing."""
     args = parse_args()
-    root, out_dir = folders(args)
+    root, out_dir = dataset_cli.folders(args)
     chosen = {
         split: [v for v in SPLITS[split] if not args.videos or v in args.videos]
         for split in args.splits
@@ -139,7 +133,7 @@ def main() -> None:
         (root / video, f".{args.format}", args.quality, args.on_mismatch)
         for video in videos
     ]
-    reasons = in_parallel(extract, tasks, args.workers, "videos")
+    reasons = dataset_cli.in_parallel(extract, tasks, args.workers, "videos")
     bad = {video: reason for video, reason in zip(videos, reasons) if reason}
     for split, ids in chosen.items():
         if not ids or bad.keys() & set(ids):
