@@ -98,8 +98,8 @@ def test_files_exist(page):
 def test_modules_exist(page):
     text = read(page)
     names = re.findall(r"(?<![\w/.-])semamb_mm(?:\.\w+)+", text)
-    names += re.findall(r"python -m (studies(?:\.\w+)?)", text)
-    for name in sorted(set(names) - {"studies.NAME"}):
+    names += re.findall(r"python -m ((?:benchmarks|studies)(?:\.\w+)?)", text)
+    for name in sorted(set(names) - {"benchmarks.NAME", "studies.NAME"}):
         assert resolves(name), name
     for module, imported in re.findall(r"from (semamb_mm[\w.]*) import (\w+)", text):
         assert resolves(f"{module}.{imported}"), f"{module}.{imported}"
@@ -151,7 +151,7 @@ def test_names_are_where_the_changelog_says():
         new = " ".join(part.split(": now ")[-1] for part in names.split(";"))
         for name in re.findall(r"`(\w+)`", new):
             assert any(resolves(f"{place}.{name}") for place in places), name
-    for command in re.findall(r"python -m (studies\.\w+)", text):
+    for command in re.findall(r"python -m ((?:benchmarks|studies)\.\w+)", text):
         assert resolves(command), command
 
 
