@@ -23,8 +23,6 @@ from tests.trees.retrieval import make_cars, make_cub, make_lpw, make_mars
 from tests.trees.videos import write_annotations, write_video
 from tools import check_dataset
 
-TOOL = ROOT / "tools/check_dataset.py"
-
 
 @pytest.fixture(scope="module")
 def tool():
@@ -210,10 +208,12 @@ def test_needs_only_one_framework(tmp_path, absent, works, fails):
         code = (
             f"import runpy, sys; sys.modules[{absent!r}] = None; "
             f"sys.argv = ['check_dataset.py', {name!r}, {str(tmp_path)!r}]; "
-            f"runpy.run_path({str(TOOL)!r}, run_name='__main__')"
+            "runpy.run_module('tools.check_dataset', run_name='__main__')"
         )
         command = [sys.executable, "-c", code]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=ROOT
+        )
 
     for name in works:
         done = run(name)
