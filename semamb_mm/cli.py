@@ -27,6 +27,13 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_batch_size(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch-size``."""
+    parser.add_argument(
+        "--batch-size", type=int, default=32, help="samples at a time (%(default)s)"
+    )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of every OpenMMLab entry script."""
     parser.add_argument(

@@ -12,28 +12,17 @@ from .shape import Expression, Shape, mirrored
 
 SHADE_STEP = 4  # canvas pixels per cell of the shading map
 
-_SKIN_TONES = np.array(
-    [  # BGR
-        [180, 205, 240],
-        [150, 185, 228],
-        [120, 160, 210],
-        [95, 135, 190],
-        [70, 105, 160],
-        [50, 75, 115],
-        [40, 55, 85],
-    ],
-    np.float64,
-)
-_HAIR_TONES = np.array(
-    [
-        [20, 20, 25],
-        [25, 35, 50],
-        [35, 60, 90],
-        [90, 150, 195],
-        [40, 70, 140],
-        [170, 170, 170],
-    ],
-    np.float64,
+
+def _tones(*bgr: str) -> np.ndarray:
+    return np.array([tone.split() for tone in bgr], np.float64)
+
+
+_SKIN_TONES = _tones(
+    "180 205 240", "150 185 228", "120 160 210", "95 135 190", "70 105 160",
+    "50 75 115", "40 55 85",
+)  # fmt: skip
+_HAIR_TONES = _tones(
+    "20 20 25", "25 35 50", "35 60 90", "90 150 195", "40 70 140", "170 170 170"
 )
 
 

@@ -48,7 +48,7 @@ def parse_args(argv=None):
         help="all: the others get their latent target, if there is one",
     )
     parser.add_argument("--num-faces", type=int, default=40, help="pictures")
-    parser.add_argument("--batch-size", type=int, default=32)
+    cli.add_batch_size(parser)
     return parser.parse_args(argv)
 
 

@@ -16,7 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from semamb_mm.cli import model_parser, open_config, open_pose_model
+from semamb_mm.cli import (
+    add_batch_size,
+    model_parser,
+    open_config,
+    open_pose_model,
+)
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.refiners.measure import predict, training_faces
 from semamb_mm.pose.refiners.threshold import choose_threshold
@@ -35,7 +40,7 @@ def parse_args(argv=None):
         help="allowed rise of the error on clean faces (default: %(default)g)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the degradation")
-    parser.add_argument("--batch-size", type=int, default=32)
+    add_batch_size(parser)
     return parser.parse_args(argv)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import cv2
-import mmcv
 import numpy as np
-from mmengine import fileio
+from mmengine.dataset import BaseDataset
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -13,6 +12,7 @@ from mmpose.registry import HOOKS
 
 from semamb_mm.pictures.contact_sheets import contact_sheet
 from semamb_mm.pictures.targets import draw_targets
+from semamb_mm.pose.inference import read_image
 from semamb_mm.pose.latent_targets.samples import located_samples
 
 from .latent_target_hook import LatentTargetHook
@@ -59,12 +59,13 @@ class LatentTargetVisualizationHook(Hook):
         self._faces = []
         for row in np.unique(spread):
             dataset, index = samples[row]
-            info = dataset.get_data_info(index)
-            image = _read_image(info)
-            if image is None:
+            try:
+                image = read_image(dataset, index)
+            except (OSError, cv2.error):
+                path = BaseDataset.get_data_info(dataset, index)["img_path"]
                 runner.logger.warning(
-                    f"{info['img_path']} cannot be read: it is left out of the "
-                    "pictures of latent targets."
+                    f"{path} cannot be read: it is left out of the pictures of latent "
+                    "targets."
                 )
                 continue
             truth = getattr(dataset, "true_keypoints", lambda index: None)(index)
@@ -98,14 +99,3 @@ class LatentTargetVisualizationHook(Hook):
             sheet = contact_sheet(pictures, min(4, len(pictures)), titles)
             picture = cv2.cvtColor(sheet, cv2.COLOR_BGR2RGB)
             runner.visualizer.add_image("latent_targets", picture, step=step)
-
-
-def _read_image(info: dict) -> np.ndarray | None:
-    """Return a sample's image ``(H, W, 3)``, BGR; None if it cannot be read."""
-    try:
-        image = info.get("img")
-        if image is None:
-            image = mmcv.imfrombytes(fileio.get(info["img_path"]))
-    except (OSError, cv2.error):
-        image = None
-    return image

@@ -28,14 +28,8 @@ def test_mars_training_labels_count_from_0(tmp_path):
     dataset = DATASETS.build(dict(type="MARS", data_root=make_mars(tmp_path)))
     keys, names = by_tracklet(dataset)
     assert dataset.metainfo["classes"] == ("0001", "0003", "0005")
-    assert list(keys.values()) == [
-        (0, 1, None),
-        (0, 1, None),
-        (0, 2, None),
-        (1, 1, None),
-        (1, 6, None),
-        (2, 2, None),
-    ]
+    persons_and_cameras = [(0, 1), (0, 1), (0, 2), (1, 1), (1, 6), (2, 2)]
+    assert list(keys.values()) == [(*pair, None) for pair in persons_and_cameras]
     assert names[4] == ["0003C6T0005F001.jpg", "0003C6T0005F002.jpg"]
 
 
