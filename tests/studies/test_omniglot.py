@@ -9,7 +9,14 @@ import pytest
 pytest.importorskip("pytorch_metric_learning")
 
 from studies import omniglot
-from tests.tools.test_retrieval_tools import SMALL, characters  # noqa: F401
+from tests.tools.conftest import characters  # noqa: F401
+
+SMALL = [
+    "train_dataloader.batch_size=16",
+    "train_dataloader.sampler.num_classes_per_batch=4",
+    "train_cfg.max_epochs=1",
+    "train_cfg.val_interval=1",
+]
 
 
 def call(monkeypatch, *arguments):
