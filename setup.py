@@ -88,7 +88,8 @@ setup(
     # changes nothing there; requirements/ holds the tested set.
     install_requires=["numpy", "torch", "mmengine>=0.10.7"],
     extras_require=dict(
-        pose=["mmpose>=1.3.2", "mmcv>=2.1.0"],
+        # mat4py reads the list of AFLW-Full.
+        pose=["mmpose>=1.3.2", "mmcv>=2.1.0", "mat4py"],
         pretrain=["mmpretrain>=1.2.0", "mmcv>=2.1.0"],
         # Face300VWVideoDataset; nothing else reads videos.
         video=["av>=17.1.0"],
