@@ -18,6 +18,19 @@ from tests.functional.loops import gaussian, heatmaps_at, loop_map
 RADII = [(0, 0), (1, 2), (3, 1), (2, 4), (8, 3)]
 
 
+def equals_the_loop(heatmaps, centers, search_radius, patch_radius, sigma):
+    found = chi_square_map(
+        heatmaps,
+        centers,
+        search_radius=search_radius,
+        patch_radius=patch_radius,
+        sigma=sigma,
+    )
+    expected = loop_map(heatmaps, centers, search_radius, patch_radius, sigma)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-9)
+    return found
+
+
 def test_gaussian_patch_by_hand():
     patch = gaussian_patch(2, 1.25, dtype=torch.float64)
     assert patch.shape == (5, 5)
@@ -39,16 +52,8 @@ def test_map_equals_patch_loop_also_at_borders(
     centers = torch.tensor(
         [[[0, 0], [12, 10], [6, 5], [0, 10]], [[-3, 4], [15, 20], [12, 0], [3, 9]]]
     )
-    found = chi_square_map(
-        heatmaps,
-        centers,
-        search_radius=search_radius,
-        patch_radius=patch_radius,
-        sigma=sigma,
-    )
-    expected = loop_map(heatmaps, centers, search_radius, patch_radius, sigma)
+    found = equals_the_loop(heatmaps, centers, search_radius, patch_radius, sigma)
     assert found.dtype == dtype
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -65,15 +70,7 @@ def test_map_equals_patch_loop_for_any_parameters(
     generator = torch.Generator().manual_seed(seed)
     heatmaps = torch.rand(batch, 1, 9, 8, generator=generator)
     centers = torch.randint(-2, 10, (batch, 1, 2), generator=generator)
-    found = chi_square_map(
-        heatmaps,
-        centers,
-        search_radius=search_radius,
-        patch_radius=patch_radius,
-        sigma=sigma,
-    )
-    expected = loop_map(heatmaps, centers, search_radius, patch_radius, sigma)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-9)
+    equals_the_loop(heatmaps, centers, search_radius, patch_radius, sigma)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
