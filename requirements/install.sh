@@ -12,7 +12,7 @@ net="check the network and that pip reaches a package index"
 debian="install it, on Debian or Ubuntu: apt-get install"
 
 fail() { # what, why, remedy
-    printf '\nInstall stopped: %s\n  why:  %s\n  mend: %s\n' "$1" "$2" "$3" >&2
+    printf '\nInstall stopped: %s\n  why:  %s\n  fix:  %s\n' "$1" "$2" "$3" >&2
     exit 1
 }
 

@@ -105,7 +105,7 @@ def report_bad(name: str, reasons: Sequence[str], noun: str, skip: str | None) -
         print(f"bad: {reason}")
     if reasons and skip is not None:
         sys.exit(
-            f"{name}: {len(reasons):,} bad {noun}, nothing written; mend them, or "
+            f"{name}: {len(reasons):,} bad {noun}, nothing written; fix them, or "
             f"leave {skip} out with --skip-bad"
         )
 

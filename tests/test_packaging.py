@@ -126,7 +126,7 @@ def pip_calls(checkout):
 def test_missing_interpreter_is_named(install):
     done = install("python-that-is-not-there")
     assert done.returncode == 1
-    assert "no 'python-that-is-not-there'" in done.stderr and "mend:" in done.stderr
+    assert "no 'python-that-is-not-there'" in done.stderr and "fix:" in done.stderr
 
 
 def test_unsupported_interpreter_is_named(install, tmp_path):

@@ -364,7 +364,7 @@ def _note(
     """Raise what is wrong, or say how many frames are used all the same."""
     text = f"video {video}: {' and '.join(complaints)}"
     if not usable:
-        raise error(f"{text}. No frame can be used; mend the video's folder")
+        raise error(f"{text}. No frame can be used; fix the video's folder")
     if on_mismatch == "error":
         raise error(
             f"{text}. Expected one .pts file for each frame, numbered from 1; "

@@ -72,7 +72,7 @@ def find_faces(
     for top in folders:
         if not osp.isdir(top):
             raise FileNotFoundError(
-                f"no folder {top!r}; mend data_root or data_prefix['img']"
+                f"no folder {top!r}; fix data_root or data_prefix['img']"
             )
         for parent, below, names in os.walk(top):
             below[:] = sorted(name for name in below if not name.startswith("."))
@@ -234,7 +234,7 @@ def _read_list(list_file: str) -> Iterator[tuple[int, str]]:
                     yield number, item
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"no list file {list_file!r}; mend ann_file (it is taken relative to "
+            f"no list file {list_file!r}; fix ann_file (it is taken relative to "
             "data_root)"
         ) from None
     except UnicodeDecodeError as error:

@@ -29,7 +29,7 @@ def test_found_sorted_and_once(root):
     assert keys(found, root) == ["a/1", "a/b/2", "c/3"]
     chosen = find_faces([str(root)], exclude=["a/b/*", "*3"], root=str(root))
     assert keys(chosen, root) == ["a/1"]
-    with pytest.raises(FileNotFoundError, match="absent.*mend data_root"):
+    with pytest.raises(FileNotFoundError, match="absent.*fix data_root"):
         find_faces([str(root / "absent")])
 
 
@@ -89,7 +89,7 @@ def test_missing_and_surplus_files(root):
         ),
         ("same\n", ValueError, "line 1: 'same' is in several folders"),
         (b"\xff\xd8", ValueError, "list.txt: not a text file .*byte 0"),
-        (None, FileNotFoundError, "no list file .*list.txt'; mend ann_file"),
+        (None, FileNotFoundError, "no list file .*list.txt'; fix ann_file"),
     ],
     ids=["empty", "twice", "several folders", "no text", "absent"],
 )

@@ -148,7 +148,7 @@ def main() -> None:
     for reason in bad.values():
         print(f"bad: {reason}")
     if bad:
-        sys.exit(f"300vw: {len(bad)} problems; mend them and start again")
+        sys.exit(f"300vw: {len(bad)} problems; fix them and start again")
     print(f"read with data_root={str(root)!r}, data_prefix=dict(img='')")
 
 

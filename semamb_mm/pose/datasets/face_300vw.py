@@ -145,7 +145,7 @@ class _Face300VW(BaseCocoStyleDataset):
         """See that there is a folder for each video."""
         root = Path(self.data_root)
         if not root.is_dir():
-            raise FileNotFoundError(f"no folder {str(root)!r}; mend data_root")
+            raise FileNotFoundError(f"no folder {str(root)!r}; fix data_root")
         missing = [video for video in self.ids if not (root / video).is_dir()]
         if missing:
             raise FileNotFoundError(
@@ -188,7 +188,7 @@ class _Face300VW(BaseCocoStyleDataset):
                 raise
             if self.on_bad_image == "error":
                 raise type(error)(
-                    f"{error}. Mend the file, or have such images replaced in "
+                    f"{error}. Fix the file, or have such images replaced in "
                     "training with on_bad_image='skip'"
                 ) from error
             self._bad.add(place)

@@ -130,7 +130,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
                 if policy == "error":
                     option = "on_bad_image" if bad_image else "on_bad_annotation"
                     raise type(error)(
-                        f"{error}. Mend or remove the file, or leave such samples "
+                        f"{error}. Fix or remove the file, or leave such samples "
                         f"out with {option}='skip'"
                     ) from error
                 left_out += 1
@@ -201,7 +201,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
                     raise
                 if self.on_bad_image == "error":
                     raise BadImageError(
-                        f"{error}. Mend or remove the file, or have such images "
+                        f"{error}. Fix or remove the file, or have such images "
                         "replaced in training with on_bad_image='skip'"
                     ) from error
                 self._sound[image_path] = False

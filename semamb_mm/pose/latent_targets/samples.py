@@ -87,7 +87,7 @@ def _landmarks(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
     if len(bad):
         raise ValueError(
             f"sample {key!r}: the annotation of landmark {bad[0]} is "
-            f"{keypoints[0, bad[0]].tolist()}; mark it invisible or mend it"
+            f"{keypoints[0, bad[0]].tolist()}; mark it invisible or fix it"
         )
     return keypoints[0], shown
 

@@ -209,7 +209,7 @@ class FaceNME(BaseMetric):
         for fault in faults:
             if fault and fault != NOTHING_VISIBLE and self.on_invalid == "error":
                 raise ValueError(
-                    f"FaceNME: {name}: {fault}; mend the data or the model, take "
+                    f"FaceNME: {name}: {fault}; fix the data or the model, take "
                     "another norm, or leave such faces out by on_invalid='skip'"
                 )
         labels = {} if self.groups is None else dict(group=self._group(sample, name))
@@ -327,7 +327,7 @@ class FaceNME(BaseMetric):
             patterns = {group: regex.pattern for group, regex in self.groups.items()}
             raise ValueError(
                 f"FaceNME: {name} matches {found or 'none'} of the groups {patterns}; "
-                "expected just one. Mend the metric's groups or the data set's folders"
+                "expected just one. Fix the metric's groups or the data set's folders"
             )
         return found[0]
 

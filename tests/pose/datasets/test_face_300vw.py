@@ -287,7 +287,7 @@ def test_a_wrong_split_and_missing_videos_are_named(tree):
         Face300VWVideoDataset(str(tree), "val")
     with pytest.raises(FileNotFoundError, match="48 of the 50 .*003, 004"):
         Face300VWVideoDataset(str(tree), "train")
-    with pytest.raises(FileNotFoundError, match="mend data_root"):
+    with pytest.raises(FileNotFoundError, match="fix data_root"):
         build(tree / "nowhere")
 
 

@@ -127,7 +127,7 @@ def test_keys_do_not_depend_on_where_the_data_lie(root, monkeypatch):
 
 
 def test_missing_folder_and_empty_folder(root):
-    with pytest.raises(FileNotFoundError, match="nowhere.*mend data_root"):
+    with pytest.raises(FileNotFoundError, match="nowhere.*fix data_root"):
         PtsFaceDataset(data_root=str(root), data_prefix=dict(img="nowhere"))
     (root / "empty").mkdir()
     with pytest.raises(ValueError, match="no usable samples in .*empty"):
