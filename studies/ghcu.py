@@ -31,11 +31,11 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 
-from semamb_mm.cli import open_pose_model
+from semamb_mm.cli import open_pose_model, training_set
 from semamb_mm.faces.shape_models import PCAShapeModel, nearest_shape
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.metrics.face_nme import failure_rate, mean_visible
-from semamb_mm.pose.refiners.measure import predict, training_faces
+from semamb_mm.pose.refiners.measure import measuring_pipeline, predict
 from semamb_mm.pose.refiners.threshold import (
     choose_threshold,
     neighbour_weights,
@@ -225,8 +225,10 @@ def evaluate(config: Config, checkpoint: Path, data: str, seed: int) -> list[dic
     init_default_scope("mmpose")
     model = open_pose_model(config, checkpoint)
     np.random.seed(0)
+    pipelines = [measuring_pipeline(config, degrade, 0) for degrade in (False, True)]
     clean, degraded = (
-        predict(model, training_faces(config, degrade, 0)) for degrade in (False, True)
+        predict(model, training_set(config, pipeline, test_mode=True))
+        for pipeline in pipelines
     )
     neighbourhood = model.head.refiner.neighbourhood
     seen = clean.measured(neighbourhood), degraded.measured(neighbourhood)

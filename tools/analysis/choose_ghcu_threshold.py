@@ -21,9 +21,10 @@ from semamb_mm.cli import (
     model_parser,
     open_config,
     open_pose_model,
+    training_set,
 )
 from semamb_mm.formats.files import atomic_write
-from semamb_mm.pose.refiners.measure import predict, training_faces
+from semamb_mm.pose.refiners.measure import measuring_pipeline, predict
 from semamb_mm.pose.refiners.threshold import choose_threshold
 
 
@@ -51,11 +52,12 @@ def main(argv=None):
     model = open_pose_model(config, args.checkpoint, args.device)
     refiner = refiner_of(model, args.config)
     try:
-        faces = [
-            training_faces(config, degrade, args.seed) for degrade in (False, True)
+        pipelines = [
+            measuring_pipeline(config, degrade, args.seed) for degrade in (False, True)
         ]
     except ValueError as error:
         raise SystemExit(str(error)) from error
+    faces = [training_set(config, pipeline, test_mode=True) for pipeline in pipelines]
     np.random.seed(args.seed)
     clean, degraded = (predict(model, dataset, args.batch_size) for dataset in faces)
     threshold, curve = choose_threshold(

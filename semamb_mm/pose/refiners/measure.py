@@ -12,7 +12,6 @@ from mmengine.utils import track_iter_progress
 from torch import nn
 from torch.utils.data import DataLoader
 
-from semamb_mm.cli import training_set
 from semamb_mm.faces.sizes import face_unit
 
 from .threshold import Measured
@@ -52,8 +51,8 @@ class Predictions:
         )
 
 
-def training_faces(config: Config, degrade: bool, seed: int) -> BaseDataset:
-    """Return the train data set under the test pipeline, degraded or not.
+def measuring_pipeline(config: Config, degrade: bool, seed: int) -> list[dict]:
+    """Return the test pipeline, with the training's degradations or not.
 
     Args:
         config: With a refiner.
@@ -78,8 +77,7 @@ def training_faces(config: Config, degrade: bool, seed: int) -> BaseDataset:
         # One kind a face, as prob 1 for all would make every face hopeless.
         choice = dict(type="RandomChoice", transforms=[[t] for t in degradation])
         steps = [choice, *steps]
-    pipeline = [load, *steps, dict(pack, pack_transformed=True)]
-    return training_set(config, pipeline, test_mode=True)
+    return [load, *steps, dict(pack, pack_transformed=True)]
 
 
 def predict(
