@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import mmcv
@@ -29,7 +30,9 @@ def predict(
         ``(N, K)`` bool, which of them lie inside the image.
     """
     keypoints, scores, inside = [], [], []
-    for start in track_iter_progress(list(range(0, len(samples), batch_size))):
+    for start in track_iter_progress(
+        list(range(0, len(samples), batch_size)), file=sys.stderr
+    ):
         batch = [leaf[i] for leaf, i in samples[start : start + batch_size]]
         for result in model.test_step(pseudo_collate(batch)):
             points = result.pred_instances.keypoints[0].astype(np.float64)

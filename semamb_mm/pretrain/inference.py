@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
@@ -25,7 +27,7 @@ def embed_dataset(model, dataset, batch_size: int = 128) -> Tensor:
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=pseudo_collate)
     model.eval()
     parts = []
-    for batch in track_iter_progress((iter(loader), len(loader))):
+    for batch in track_iter_progress((iter(loader), len(loader)), file=sys.stderr):
         data = model.data_preprocessor(batch, False)
         parts += [sample.embedding.cpu() for sample in model(**data, mode="predict")]
     return torch.stack(parts)

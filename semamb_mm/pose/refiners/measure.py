@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,7 @@ def predict(
     refiner, head.refiner = head.refiner, None
     loader = DataLoader(dataset, batch_size, collate_fn=pseudo_collate)
     try:
-        for batch in track_iter_progress((loader, len(loader))):
+        for batch in track_iter_progress((loader, len(loader)), file=sys.stderr):
             data = model.data_preprocessor(batch, False)
             with torch.no_grad():
                 heatmaps = head.forward(model.extract_feat(data["inputs"]))[-1]
