@@ -1,5 +1,4 @@
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -10,7 +9,6 @@ from semamb_mm.pose.datasets import Face300VWVideoDataset
 from semamb_mm.synthetic import videos as videos
 from semamb_mm.synthetic.annotators import NOISE_PRESETS, AnnotationNoise
 from semamb_mm.synthetic.videos import SyntheticVideo, annotate_track, write_video_tree
-from tools import make_synthetic_videos as tool
 
 
 @pytest.fixture(scope="module")
@@ -183,17 +181,6 @@ def test_another_tree_in_the_same_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="synthetic.json.*seed=1, not 2"):
         write(tmp_path, seed=2)
     assert write(tmp_path, num_videos=3) == ["s000", "s001", "s002"]
-
-
-def test_the_tool_makes_a_tree(tmp_path, monkeypatch):
-    arguments = [str(tmp_path), "--videos", "1", "--frames", "3", "--image-size", "64"]
-    monkeypatch.setattr(sys, "argv", ["tool", *arguments, "--noise", "none"])
-    tool.main()
-    assert len(list((tmp_path / "s000" / "annot").iterdir())) == 3
-    assert (tmp_path / "s000" / "vid.avi").stat().st_size > 0
-    monkeypatch.setattr(sys, "argv", ["tool", *arguments, "--noise", "heavy"])
-    with pytest.raises(SystemExit, match="noise="):
-        tool.main()
 
 
 @pytest.mark.parametrize(

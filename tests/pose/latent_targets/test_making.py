@@ -3,7 +3,6 @@ import torch
 
 from semamb_mm.functional import consensus_targets, temporal_targets
 from semamb_mm.pose.latent_targets.making import TargetMaker
-from semamb_mm.pose.latent_targets.options import check_options
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
@@ -79,10 +78,3 @@ def test_frames_that_agree_are_counted():
     assert TargetMaker(temporal=dict()).frames_that_agree(make_store()) == 4
     with pytest.raises(ValueError, match="sequence_id.*frame_number"):
         TargetMaker(temporal=dict(window=1)).frames_that_agree(make_store())
-
-
-def test_options_are_checked_by_name_then_by_their_function():
-    with pytest.raises(ValueError, match=r"x: unknown \['b'\]; known are \['a'\]"):
-        check_options("x: unknown", ["a"], dict(b=1), lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        check_options("x: unknown", ["a"], dict(a=1), lambda: 1 / 0)

@@ -1,27 +1,11 @@
-"""MARS and LPW."""
-
-from collections import defaultdict
-from pathlib import Path
-
 import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
 from scipy.io import savemat
 
-from semamb_mm.pretrain import LPW, MARS
-from tests.trees.retrieval import make_lpw, make_mars
-
-
-def by_tracklet(dataset):
-    """(label, camera, role) and image names of every tracklet."""
-    names, keys = defaultdict(list), {}
-    for i in range(len(dataset)):
-        info = dataset.get_data_info(i)
-        assert Path(info["img_path"]).is_file()
-        key = (info["gt_label"], info["camera_id"], info.get("role"))
-        assert keys.setdefault(info["tracklet_id"], key) == key
-        names[info["tracklet_id"]].append(Path(info["img_path"]).name)
-    return keys, names
+from semamb_mm.pretrain import MARS
+from tests.trees.retrieval import make_mars
+from tests.trees.tracklets import by_tracklet
 
 
 def test_mars_training_labels_count_from_0(tmp_path):
@@ -86,59 +70,3 @@ def test_mars_names_what_is_wrong(tmp_path):
     (info / "train_name.txt").unlink()
     with pytest.raises(FileNotFoundError, match="train_name.txt"):
         MARS(root)
-
-
-def test_lpw_trains_on_scenes_2_and_3(tmp_path):
-    dataset = LPW(make_lpw(tmp_path))
-    keys, names = by_tracklet(dataset)
-    assert dataset.metainfo["classes"] == ("scen2/7", "scen2/8", "scen3/7", "scen3/9")
-    assert list(keys.values()) == [
-        (0, 21, None),
-        (1, 21, None),
-        (0, 24, None),
-        (2, 33, None),
-        (3, 33, None),
-    ]
-    assert names[0] == ["2.jpg", "9.jpg", "10.jpg"]
-
-
-def test_lpw_tests_on_scene_1(tmp_path):
-    dataset = DATASETS.build(
-        dict(type="LPW", data_root=make_lpw(tmp_path), split="test")
-    )
-    keys, _ = by_tracklet(dataset)
-    assert sorted(keys.values()) == [
-        (1, 11, "gallery"),
-        (1, 12, "query"),
-        (2, 11, "gallery"),
-        (2, 12, "query"),
-        (3, 12, "query"),
-        (3, 13, "gallery"),
-    ]
-
-
-def test_lpw_names_what_is_wrong(tmp_path):
-    root = make_lpw(tmp_path)
-    (tmp_path / "scen2/view1/99").mkdir()
-    with pytest.raises(ValueError, match="view1/99: expected the .jpg frames"):
-        LPW(root)
-    (tmp_path / "scen2/view1/99").rename(tmp_path / "scen2/view1/someone")
-    with pytest.raises(ValueError, match="view1/someone: expected a folder named <num"):
-        LPW(root)
-    (tmp_path / "scen2").rename(tmp_path / "scene2")
-    with pytest.raises(FileNotFoundError, match="scen2; is data_root pep_256x128"):
-        LPW(root)
-    (tmp_path / "scen2").mkdir()
-    with pytest.raises(ValueError, match="scen2: expected folders named view<number>"):
-        LPW(root)
-
-
-@pytest.mark.parametrize(("data_set", "make"), [(MARS, make_mars), (LPW, make_lpw)])
-def test_stride_thins_tracklets(tmp_path, data_set, make):
-    root = make(tmp_path, (1, 2, 3)) if data_set is LPW else make(tmp_path, frames=3)
-    every, second = data_set(root), data_set(root, tracklet_stride=2)
-    (keys, names), (kept_keys, kept) = by_tracklet(every), by_tracklet(second)
-    assert kept_keys == keys
-    assert kept == {number: images[::2] for number, images in names.items()}
-    with pytest.raises(ValueError, match="tracklet_stride must be positive, got 0"):
-        data_set(root, tracklet_stride=0)
