@@ -51,6 +51,18 @@ def test_rooms_need_no_framework():
     )
 
 
+def test_rooms_open_with_torch_and_numpy_alone():
+    """What a file format or a picture needs is imported by the module that needs it."""
+    others = ("av", "cv2", "mat4py", "matplotlib", "PIL", "scipy", "sklearn", "tqdm")
+    run(
+        "import importlib, sys\n"
+        f"for name in {FRAMEWORKS + others}: sys.modules[name] = None\n"
+        f"for room in {ROOMS}: importlib.import_module('semamb_mm.' + room)\n"
+        "import semamb_mm.audit.scores, semamb_mm.metric_learning.retrieval\n"
+        "import semamb_mm.formats.files, semamb_mm.formats.pts"
+    )
+
+
 def imported(path):
     """Absolute names of what a module imports, inside functions too."""
     package = path.relative_to(ROOT).parent.parts
