@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATASETS, init_default_scope
 
@@ -129,18 +130,45 @@ def open_latent_targets(checkpoint: str | os.PathLike):
     return LatentTargetStore.from_state_dict(content[CHECKPOINT_KEY])
 
 
+def rows_of(store, keys: Sequence[str], checkpoint: str | os.PathLike) -> list[int]:
+    """Return the rows of samples in a checkpoint's store.
+
+    Raises:
+        SystemExit: If a sample is not in it.
+    """
+    unknown = [key for key in keys if key not in store.index]
+    if unknown:
+        raise SystemExit(
+            f"{checkpoint} has no latent targets for {unknown[0]!r}: it was "
+            "trained on other data"
+        )
+    return [store.index[key] for key in keys]
+
+
 def training_set(config: Config, pipeline, **changes):
     """Return the train data set under another pipeline.
 
     Args:
         config: Stays as it is.
         pipeline: Instead of the training's, which augments:
-            ``config.val_dataloader.dataset.pipeline`` for most tools.
-        changes: Other settings of the data set.
+            ``config.val_dataloader.dataset.pipeline`` for most tools. It is given to
+            the data sets under any wrappers.
+        changes: Other settings of these data sets.
     """
     dataset = deepcopy(config.train_dataloader.dataset)
-    dataset.update(pipeline=deepcopy(pipeline), **changes)
+    _change_leaves(dataset, dict(changes, pipeline=pipeline))
     return DATASETS.build(dataset)
+
+
+def _change_leaves(dataset: ConfigDict, changes: dict) -> None:
+    """Change the settings of a data set, or of those that a wrapper's config holds."""
+    parts = dataset.get("datasets") or [dataset.get("dataset")]
+    if parts == [None]:
+        dataset.update(deepcopy(changes))
+    elif "pipeline" in dataset:
+        dataset.pipeline = []  # each data set under it has the whole one
+    for part in filter(None, parts):
+        _change_leaves(part, changes)
 
 
 def load_config(args: argparse.Namespace) -> Config:

@@ -5,6 +5,7 @@ import torch
 from mmengine.config import Config
 
 from semamb_mm import cli
+from semamb_mm.pose.latent_targets.samples import located_samples
 from tests.small_detector import ghcu_model  # noqa: F401
 
 
@@ -35,6 +36,29 @@ def test_another_pipeline_leaves_the_config_alone(ghcu_model):  # noqa: F811
     names = [type(step).__name__ for step in dataset.pipeline.transforms]
     assert names == [step.type for step in pipeline]
     assert config.train_dataloader.to_dict() == before
+
+
+@pytest.mark.parametrize("wrapper", ["Repeat", "Combined"])
+def test_the_data_sets_under_a_wrapper_get_the_pipeline(ghcu_model, wrapper):  # noqa: F811
+    config = Config.fromfile(ghcu_model[0])
+    pipeline = config.val_dataloader.dataset.pipeline
+    leaf = config.train_dataloader.dataset
+    wrapped = dict(
+        Repeat=dict(type="RepeatDataset", times=2, dataset=leaf),
+        Combined=dict(
+            type="CombinedDataset",
+            metainfo=dict(from_file="configs/_base_/datasets/300w.py"),
+            datasets=[dict(leaf, pipeline=[]), dict(leaf, pipeline=[], seed=4)],
+            pipeline=leaf.pipeline,
+        ),
+    )[wrapper]
+    config.train_dataloader.dataset = wrapped
+    samples = located_samples(cli.training_set(config, pipeline, num_samples=2))
+    assert len(samples) == (2 if wrapper == "Repeat" else 4)
+    for faces, index in samples:
+        assert faces[index]["inputs"].shape == (3, 64, 64)
+        names = [type(step).__name__ for step in faces.pipeline.transforms]
+        assert names == [step.type for step in pipeline]
 
 
 def test_a_model_has_the_checkpoints_weights(ghcu_model):  # noqa: F811

@@ -19,7 +19,6 @@ if the checkpoint has them.
 from pathlib import Path
 
 import numpy as np
-from mmengine.dataset import BaseDataset
 
 from semamb_mm import cli
 from semamb_mm.audit import THRESHOLD, decide
@@ -27,8 +26,11 @@ from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
 from semamb_mm.audit.report import write_landmarks, write_page, write_samples
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.inference import predict, read_image
-from semamb_mm.pose.latent_targets.keys import sample_key
-from semamb_mm.pose.latent_targets.samples import located_samples
+from semamb_mm.pose.latent_targets.samples import (
+    annotation,
+    keys_of,
+    located_samples,
+)
 
 
 def parse_args(argv=None):
@@ -62,8 +64,8 @@ def main(argv=None):
     refuse_inside(out_dir, samples)
     model = cli.open_pose_model(config, args.checkpoint, args.device)
 
-    infos = [BaseDataset.get_data_info(leaf, i) for leaf, i in samples]
-    keys = [sample_key(info, leaf) for info, (leaf, _) in zip(infos, samples)]
+    infos = [annotation(leaf, i) for leaf, i in samples]
+    keys = keys_of(samples)
     annotations = np.stack([visible_keypoints(info) for info in infos])
     predictions, confidences, inside = predict(model, samples, args.batch_size)
     audit = decide(
@@ -126,13 +128,8 @@ def latent_targets(checkpoint, keys, annotations):
     store = cli.open_latent_targets(checkpoint)
     if store is None:
         return None
-    unknown = [key for key in keys if key not in store.index]
-    if unknown:
-        raise SystemExit(
-            f"{checkpoint} has no latent targets for {unknown[0]!r}: it was "
-            "trained on other data"
-        )
-    targets = store.targets[[store.index[key] for key in keys]].double().numpy()
+    rows = cli.rows_of(store, keys, checkpoint)
+    targets = store.targets[rows].double().numpy()
     return np.where(np.isfinite(annotations), targets, np.nan)
 
 

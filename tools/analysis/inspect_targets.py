@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.dataset import BaseDataset
 
 from semamb_mm import cli
 from semamb_mm.audit.moves import (
@@ -33,7 +32,7 @@ from semamb_mm.pictures.contact_sheets import contact_sheet
 from semamb_mm.pictures.moves import plot_moves
 from semamb_mm.pictures.targets import draw_targets
 from semamb_mm.pose.inference import predict, read_image
-from semamb_mm.pose.latent_targets.keys import sample_key
+from semamb_mm.pose.latent_targets.samples import keys_of, located_samples
 
 
 def parse_args(argv=None):
@@ -55,17 +54,14 @@ def main(argv=None):
             "LatentTargetHook"
         )
     dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
-    dataset.full_init()
-    rows = [
-        store.index[sample_key(BaseDataset.get_data_info(dataset, i), dataset)]
-        for i in range(len(dataset))
-    ]
-    keys = [store.keys[row] for row in rows]
+    samples = located_samples(dataset)
+    keys = keys_of(samples)
+    rows = cli.rows_of(store, keys, args.checkpoint)
     annotations, targets = store.annotations[rows].numpy(), store.targets[rows].numpy()
     visible = store.visible[rows].numpy()
     truth = None
-    if hasattr(dataset, "true_keypoints"):
-        truth = np.stack([dataset.true_keypoints(i) for i in range(len(dataset))])
+    if all(hasattr(leaf, "true_keypoints") for leaf, _ in samples):
+        truth = np.stack([leaf.true_keypoints(i) for leaf, i in samples])
 
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -85,10 +81,10 @@ def main(argv=None):
     move = mean_moves(annotations, targets)
     chosen = choose_faces(move, args.num_faces)
     model = cli.open_pose_model(config, args.checkpoint, args.device)
-    predictions, _, _ = predict(model, [(dataset, i) for i in chosen], batch_size=1)
+    predictions, _, _ = predict(model, [samples[i] for i in chosen], batch_size=1)
     faces = [
         draw_targets(
-            read_image(dataset, i),
+            read_image(*samples[i]),
             annotations[i],
             targets[i],
             prediction=prediction,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ def build_store(dataset) -> LatentTargetStore:
     """
     keys, annotations, visible, frames = [], [], [], []
     for leaf, i in located_samples(dataset):
-        info = _annotation(leaf, i)
+        info = annotation(leaf, i)
         key = sample_key(info, leaf)
         keypoints, shown = _landmarks(info, key)
         if annotations and keypoints.shape != annotations[0].shape:
@@ -55,13 +55,18 @@ def located_samples(dataset) -> list[tuple[BaseDataset, int]]:
     return samples
 
 
+def keys_of(samples: Sequence[tuple[BaseDataset, int]]) -> list[str]:
+    """Return the key of each of :func:`located_samples`, as in the store."""
+    return [sample_key(annotation(leaf, i), leaf) for leaf, i in samples]
+
+
 def transforms_of(dataset) -> list:
     """Return every transform of the pipelines of a data set and those it wraps."""
     owners = [*_leaves(dataset), *_wrappers(dataset)]
     return [transform for owner in owners for transform in _steps(owner.pipeline)]
 
 
-def _annotation(dataset: BaseDataset, index: int) -> dict:
+def annotation(dataset: BaseDataset, index: int) -> dict:
     """Return a sample's info without reading or rendering its image."""
     info = BaseDataset.get_data_info(dataset, index)
     if "dataset_name" not in info:
