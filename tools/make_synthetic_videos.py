@@ -21,22 +21,15 @@ def parse_args():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder")
-    parser.add_argument(
-        "--videos",
-        dest="num_videos",
-        metavar="VIDEOS",
-        type=int,
-        default=20,
-        help="(default: 20)",
-    )
-    parser.add_argument(
-        "--frames",
-        dest="num_frames",
-        metavar="FRAMES",
-        type=int,
-        default=100,
-        help="of each video (default: 100)",
-    )
+    for name, number, text in (("videos", 20, ""), ("frames", 100, "of each video ")):
+        parser.add_argument(
+            f"--{name}",
+            dest=f"num_{name}",
+            metavar=name.upper(),
+            type=int,
+            default=number,
+            help=f"{text}(default: {number})",
+        )
     parser.add_argument(
         "--seed", type=int, default=0, help="other seeds, other people (default: 0)"
     )

@@ -32,7 +32,7 @@ from semamb_mm.pictures.contact_sheets import contact_sheet
 from semamb_mm.pictures.moves import plot_moves
 from semamb_mm.pictures.targets import draw_targets
 from semamb_mm.pose.inference import predict, read_image
-from semamb_mm.pose.latent_targets.samples import keys_of, located_samples
+from semamb_mm.pose.latent_targets import keys_of, located_samples
 
 
 def parse_args(argv=None):

@@ -2,13 +2,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-
-def blobs(positions, size, sigma=1.5):
-    """Gaussian heatmaps (B, K, H, W) at positions (B, K, 2), cells."""
-    y, x = torch.meshgrid(*(torch.arange(s) for s in size[::-1]), indexing="ij")
-    dx = x - positions[..., 0, None, None]
-    dy = y - positions[..., 1, None, None]
-    return torch.exp(-(dx**2 + dy**2) / (2 * sigma**2))
+from .test_ghcu import blobs
 
 
 def test_failures_spoil_only_in_training():

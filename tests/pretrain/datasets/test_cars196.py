@@ -7,14 +7,7 @@ from scipy.io import loadmat, savemat
 from semamb_mm.pretrain import CARS196Retrieval
 from tests.trees.retrieval import SIZE, make_cars
 
-PIPELINE = [
-    dict(type="mmpretrain.LoadImageFromFile"),
-    dict(type="mmpretrain.CropToBox"),
-]
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
+from .test_zero_shot_dataset import PIPELINE, infos
 
 
 @pytest.mark.parametrize("layout", ["whole", "devkit", "test labels apart"])

@@ -6,14 +6,7 @@ from mmpretrain.registry import DATASETS
 from semamb_mm.pretrain import CUBRetrieval
 from tests.trees.retrieval import SIZE, make_cub
 
-PIPELINE = [
-    dict(type="mmpretrain.LoadImageFromFile"),
-    dict(type="mmpretrain.CropToBox"),
-]
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
+from .test_zero_shot_dataset import PIPELINE, infos
 
 
 def test_cub_halves_its_classes(tmp_path):
