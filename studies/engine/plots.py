@@ -8,10 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from semamb_mm.formats.files import atomic_path
+from semamb_mm.pictures.figures import new_figure, save_figure
 
 _PANEL = (4.5, 3.6)  # inches
 
@@ -19,15 +17,12 @@ _PANEL = (4.5, 3.6)  # inches
 @contextmanager
 def panels(path: str | os.PathLike, count: int = 1) -> Iterator[Sequence[Axes]]:
     """Give axes side by side to draw in; then write the picture."""
-    figure = Figure(figsize=(_PANEL[0] * count, _PANEL[1]), layout="constrained")
-    FigureCanvasAgg(figure)
-    row = figure.subplots(1, count, squeeze=False)[0]
+    figure, row = new_figure(_PANEL[0] * count, _PANEL[1], count)
     yield row
     for axes in row:
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=7)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_figure(figure, path)
 
 
 def curve(

@@ -26,11 +26,7 @@ from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
 from semamb_mm.audit.report import write_landmarks, write_page, write_samples
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.inference import predict, read_image
-from semamb_mm.pose.latent_targets.samples import (
-    annotation,
-    keys_of,
-    located_samples,
-)
+from semamb_mm.pose.latent_targets.samples import keyed_annotations, located_samples
 
 
 def parse_args(argv=None):
@@ -64,8 +60,7 @@ def main(argv=None):
     refuse_inside(out_dir, samples)
     model = cli.open_pose_model(config, args.checkpoint, args.device)
 
-    infos = [annotation(leaf, i) for leaf, i in samples]
-    keys = keys_of(samples)
+    keys, infos = zip(*keyed_annotations(samples))
     annotations = np.stack([visible_keypoints(info) for info in infos])
     predictions, confidences, inside = predict(model, samples, args.batch_size)
     audit = decide(

@@ -32,7 +32,7 @@ from semamb_mm.pictures.contact_sheets import contact_sheet
 from semamb_mm.pictures.moves import plot_moves
 from semamb_mm.pictures.targets import draw_targets
 from semamb_mm.pose.inference import predict, read_image
-from semamb_mm.pose.latent_targets import keys_of, located_samples
+from semamb_mm.pose.latent_targets import keyed_annotations, located_samples
 
 
 def parse_args(argv=None):
@@ -55,7 +55,7 @@ def main(argv=None):
         )
     dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
     samples = located_samples(dataset)
-    keys = keys_of(samples)
+    keys = [key for key, _ in keyed_annotations(samples)]
     rows = cli.rows_of(store, keys, args.checkpoint)
     annotations, targets = store.annotations[rows].numpy(), store.targets[rows].numpy()
     visible = store.visible[rows].numpy()

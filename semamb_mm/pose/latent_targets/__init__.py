@@ -11,7 +11,7 @@
 
 from .keys import sample_key
 from .making import TargetMaker
-from .samples import build_store, keys_of, located_samples
+from .samples import build_store, keyed_annotations, located_samples
 from .search import BatchSearch, SearchResult
 from .store import CHECKPOINT_KEY, LatentTargetStore
 from .warp import InputWarp, check_warp, input_warp
@@ -26,7 +26,7 @@ __all__ = [
     "build_store",
     "check_warp",
     "input_warp",
-    "keys_of",
+    "keyed_annotations",
     "located_samples",
     "sample_key",
 ]

@@ -25,9 +25,7 @@ def build_store(dataset) -> LatentTargetStore:
             or two different samples share a key.
     """
     keys, annotations, visible, frames = [], [], [], []
-    for leaf, i in located_samples(dataset):
-        info = annotation(leaf, i)
-        key = sample_key(info, leaf)
+    for key, info in keyed_annotations(located_samples(dataset)):
         keypoints, shown = _landmarks(info, key)
         if annotations and keypoints.shape != annotations[0].shape:
             raise ValueError(
@@ -55,23 +53,24 @@ def located_samples(dataset) -> list[tuple[BaseDataset, int]]:
     return samples
 
 
-def keys_of(samples: Sequence[tuple[BaseDataset, int]]) -> list[str]:
-    """Return the key of each of :func:`located_samples`, as in the store."""
-    return [sample_key(annotation(leaf, i), leaf) for leaf, i in samples]
+def keyed_annotations(
+    samples: Sequence[tuple[BaseDataset, int]],
+) -> Iterator[tuple[str, dict]]:
+    """Yield the key in the store and the info of each of :func:`located_samples`.
+
+    Images are neither read nor rendered.
+    """
+    for dataset, index in samples:
+        info = BaseDataset.get_data_info(dataset, index)
+        if "dataset_name" not in info:
+            info["dataset_name"] = dataset.metainfo.get("dataset_name", "")
+        yield sample_key(info, dataset), info
 
 
 def transforms_of(dataset) -> list:
     """Return every transform of the pipelines of a data set and those it wraps."""
     owners = [*_leaves(dataset), *_wrappers(dataset)]
     return [transform for owner in owners for transform in _steps(owner.pipeline)]
-
-
-def annotation(dataset: BaseDataset, index: int) -> dict:
-    """Return a sample's info without reading or rendering its image."""
-    info = BaseDataset.get_data_info(dataset, index)
-    if "dataset_name" not in info:
-        info["dataset_name"] = dataset.metainfo.get("dataset_name", "")
-    return info
 
 
 def _landmarks(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
