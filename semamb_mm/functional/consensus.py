@@ -33,6 +33,9 @@ def consensus_targets(
     clip: float = 3.0,
     shrinkage: float | None = None,
     visible: Tensor | None = None,
+    spread: Tensor | None = None,
+    counts: Tensor | None = None,
+    network_share: float = 1.0,
 ) -> Tensor:
     """Return the most likely landmarks, given annotations and search results.
 
@@ -72,14 +75,28 @@ def consensus_targets(
             handful of samples, nothing can be told apart: all but gross errors stay.
         visible: ``(N, K)``; landmarks with 0 keep their annotation and count
             nowhere.
+        spread: ``(N, K, 3)`` covariance ``xx, yy, xy`` of a single view around the
+            mean over views that ``found`` is, in ``observed``'s units squared. It
+            bounds the network's own error, which is taken off what the others do not
+            explain before the rest counts as the annotator's. Looked at where a
+            landmark was searched twice or more; landmarks for which no sample has
+            one stay as they are. Without it all that is unexplained is the
+            annotator's.
+        counts: ``(N, K)`` how often each landmark was searched. Those with 0 keep
+            their annotation and count nowhere. With ``spread`` it defaults to 2.
+        network_share: Variance of a landmark's own error that is the same in all
+            views, at most, as a multiple of ``spread``. The other views cannot show
+            it. The mean over ``m`` views is taken to err by ``(network_share + 1 /
+            m) * spread``.
 
     Returns:
-        ``(N, K, 2)`` targets, of ``observed``'s dtype.
+        ``(N, K, 2)`` targets, of ``observed``'s dtype; of fewer than two samples, the
+        annotations.
 
     Raises:
         ValueError: On shapes that disagree, values that are not finite at
-            visible landmarks, fewer than two samples, options out of range, or
-            a sliding curve that is not among ``curves``.
+            visible landmarks, options out of range, or a sliding curve that is not
+            among ``curves``.
 
     Example:
         >>> truth = torch.randn(200, 1, 2).expand(200, 8, 2)
@@ -89,7 +106,10 @@ def consensus_targets(
         >>> bool((targets - truth).norm() < 0.6 * (noisy - truth).norm())
         True
     """
-    seen = _check(observed, found, noise_share, slide_share, clip, shrinkage, visible)
+    _check_options(noise_share, slide_share, clip, shrinkage, network_share)
+    seen = _check(observed, found, visible, spread, counts)
+    if len(observed) < 2:
+        return observed.clone()
     curves = [list(curve) for curve in curves]
     for curve in sliding:
         if list(curve) not in curves:
@@ -108,14 +128,43 @@ def consensus_targets(
     model = _Differences(usual, counted, shrinkage)
 
     # Where no correlation can be measured nothing can be told apart.
-    unexplained = noise_share * (1 - model.shrinkage**2) * model.unexplained
+    own = _own_error(spread, counts, axes, seen, network_share)
+    unexplained = (noise_share * model.unexplained - own).clamp(min=0)
+    unexplained = (1 - model.shrinkage**2) * unexplained
     noise = _noise(unexplained, sliding, slide_share)
     network = _nonnegative(model.covariance - noise)
     kept = torch.linalg.solve(network + noise, network)
-    moves = model.centred @ kept - model.centred + usual - difference
+    # A gross error may be the network's where its own error explains the rest.
+    gross = (1 - own / model.unexplained.clamp(min=1e-300)).clamp(0, 1)
+    moves = model.centred @ kept - model.centred + gross * (usual - difference)
     moves = (axes.mT @ moves.view(samples, landmarks, 2, 1))[..., 0]
     moves = torch.where(seen[..., None], moves, 0)
     return (observed + moves.to(observed.dtype)).to(observed.dtype)
+
+
+def _own_error(
+    spread: Tensor | None,
+    counts: Tensor | None,
+    axes: Tensor,
+    seen: Tensor,
+    network_share: float,
+) -> Tensor:
+    """Return the variance ``(2 K,)`` of each coordinate's own network error, at most.
+
+    Infinite where no sample has a spread.
+    """
+    if spread is None:
+        return axes.new_zeros(2 * axes.shape[1])
+    if counts is None:
+        counts = torch.full_like(seen, 2, dtype=torch.int)
+    known = seen & (counts > 1) & torch.isfinite(spread).all(-1)
+    xx, yy, xy = torch.where(known[..., None], spread, 0).to(axes).unbind(-1)
+    matrix = torch.stack((xx, xy, xy, yy), -1).view(*xx.shape, 2, 2)
+    own = (axes @ matrix @ axes.mT).diagonal(dim1=-2, dim2=-1)
+    own = own * (network_share + 1 / counts.clamp(min=1).to(axes))[..., None]
+    number = known.sum(0)
+    own = own.sum(0) / number.clamp(min=1)[:, None]
+    return own.masked_fill((number == 0)[:, None], torch.inf).flatten()
 
 
 def _axes(points: Tensor, curves: Sequence[Sequence[int]], seen: Tensor) -> Tensor:
@@ -220,32 +269,29 @@ def _shrinkage(difference: Tensor, covariance: Tensor, pairs: Tensor) -> Tensor:
 def _check(
     observed: Tensor,
     found: Tensor,
-    noise_share: float,
-    slide_share: float,
-    clip: float,
-    shrinkage: float | None,
     visible: Tensor | None,
+    spread: Tensor | None,
+    counts: Tensor | None,
 ) -> Tensor:
     """Return which landmarks count, ``(N, K)`` bool; refuse bad arguments."""
-    if observed.dim() != 3 or observed.shape[-1] != 2 or len(observed) < 2:
-        raise ValueError(
-            "observed must be (N, K, 2) with N of at least 2, got "
-            f"{tuple(observed.shape)}"
-        )
+    if observed.dim() != 3 or observed.shape[-1] != 2:
+        raise ValueError(f"observed must be (N, K, 2), got {tuple(observed.shape)}")
     if found.shape != observed.shape:
         raise ValueError(
             f"found must be {tuple(observed.shape)} like observed, got "
             f"{tuple(found.shape)}"
         )
     seen = which_count(observed, visible)
-    if not 0 <= noise_share <= 1:
-        raise ValueError(f"noise_share must be in [0, 1], got {noise_share}")
-    if not 0 <= slide_share < 1:
-        raise ValueError(f"slide_share must be in [0, 1), got {slide_share}")
-    if not clip > 0:
-        raise ValueError(f"clip must be positive, got {clip}")
-    if shrinkage is not None and not 0 < shrinkage <= 1:
-        raise ValueError(f"shrinkage must be in (0, 1], got {shrinkage}")
+    if counts is not None:
+        if counts.shape != seen.shape:
+            raise ValueError(
+                f"counts must be {tuple(seen.shape)}, got {tuple(counts.shape)}"
+            )
+        seen = seen & (counts > 0)
+    if spread is not None and spread.shape != (*seen.shape, 3):
+        raise ValueError(
+            f"spread must be {(*seen.shape, 3)}, got {tuple(spread.shape)}"
+        )
     wrong = first_not_finite(torch.cat((observed, found), -1), seen)
     if wrong is not None:
         sample, landmark = wrong
@@ -255,3 +301,22 @@ def _check(
             f"{found[sample, landmark].tolist()} must be finite where visible"
         )
     return seen
+
+
+def _check_options(
+    noise_share: float,
+    slide_share: float,
+    clip: float,
+    shrinkage: float | None,
+    network_share: float,
+) -> None:
+    if not 0 <= noise_share <= 1:
+        raise ValueError(f"noise_share must be in [0, 1], got {noise_share}")
+    if not 0 <= slide_share < 1:
+        raise ValueError(f"slide_share must be in [0, 1), got {slide_share}")
+    if not clip > 0:
+        raise ValueError(f"clip must be positive, got {clip}")
+    if shrinkage is not None and not 0 < shrinkage <= 1:
+        raise ValueError(f"shrinkage must be in (0, 1], got {shrinkage}")
+    if not network_share >= 0:
+        raise ValueError(f"network_share must not be negative, got {network_share}")

@@ -182,6 +182,13 @@ def test_a_handful_of_samples_does_not_move():
         assert moves.norm(dim=-1).mean() < 0.2 * 0.0707
 
 
+@pytest.mark.parametrize("samples", [0, 1])
+def test_fewer_than_two_samples_stay(samples):
+    observed, found = torch.randn(2, samples, 5, 2)
+    targets = consensus_targets(observed, found)
+    assert torch.equal(targets, observed) and targets is not observed
+
+
 def test_nothing_moves_where_no_correlation_is_known():
     _, observed, found = faces()
     targets = consensus_targets(observed, found, shrinkage=1.0, clip=1e9)
@@ -241,6 +248,49 @@ def test_invisible_landmarks_stay_and_count_nowhere():
     torch.testing.assert_close(targets[shown], plain[shown])
 
 
+def test_landmarks_never_searched_stay_and_count_nowhere():
+    _, observed, found = faces(50)
+    counts = torch.ones(50, 7)
+    counts[::3, 2] = 0
+    found[::3, 2] = observed[::3, 2]
+    targets = consensus_targets(observed, found, counts=counts)
+    expected = consensus_targets(observed, found, visible=counts)
+    assert torch.equal(targets, expected)
+    assert torch.equal(targets[::3, 2], observed[::3, 2])
+
+
+def views_of_a_network(own, fixed, noise=1.0, samples=400, landmarks=20, seed=0):
+    """Annotations, the mean of 8 views and their spread; the truth is 0.
+
+    The network errs by 1 alike at all landmarks and by ``own`` at each: of its
+    variance the share ``fixed`` is the same in all views.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (samples, landmarks, 2)
+    common = rng.standard_normal((samples, 1, 2))
+    same = own * fixed**0.5 * rng.standard_normal(shape)
+    fresh = own * (1 - fixed) ** 0.5 * rng.standard_normal((8, *shape))
+    views = common + same + fresh
+    apart = views - views.mean(0)
+    pairs = (0, 0), (1, 1), (0, 1)
+    spread = [(apart[..., a] * apart[..., b]).sum(0) / 7 for a, b in pairs]
+    observed = noise * rng.standard_normal(shape)
+    arrays = observed, views.mean(0), np.stack(spread, -1)
+    return tuple(map(torch.from_numpy, arrays))
+
+
+@pytest.mark.parametrize("fixed", [0.0, 0.5])
+@pytest.mark.parametrize("own", [0.0, 0.5, 1.0, 1.5, 2.0])
+def test_an_own_error_seen_in_the_spread_does_no_harm(own, fixed):
+    observed, found, spread = views_of_a_network(own, fixed)
+    counts = torch.full(observed.shape[:2], 8)
+    targets = consensus_targets(observed, found, spread=spread, counts=counts)
+    per_axis = rms(targets) / 2**0.5
+    assert per_axis < rms(observed) / 2**0.5 + 0.05
+    if own < 1:
+        assert per_axis < 0.9
+
+
 @given(
     samples=st.integers(2, 30),
     landmarks=st.integers(1, 8),
@@ -267,7 +317,10 @@ def test_any_data_gives_finite_targets_of_its_type(samples, landmarks, seed, dty
     "change, message",
     [
         (dict(found=torch.zeros(4, 3, 2)), "found must be"),
-        (dict(observed=torch.zeros(1, 7, 2)), "at least 2"),
+        (dict(observed=torch.zeros(10, 7)), "observed must be"),
+        (dict(spread=torch.ones(10, 7)), "spread must be"),
+        (dict(counts=torch.ones(10)), "counts must be"),
+        (dict(network_share=-1), "network_share"),
         (dict(noise_share=1.5), "noise_share"),
         (dict(slide_share=1.0), "slide_share"),
         (dict(shrinkage=0), "shrinkage"),

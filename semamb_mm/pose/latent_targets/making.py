@@ -121,7 +121,7 @@ def _check(name: str, function: Callable, options: dict, *stand_ins: Tensor) -> 
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     check_options(
         f"LatentTargetHook({name}=...): unknown option",
-        set(known) - {"visible"},
+        set(known) - {"visible", "spread", "counts"},
         options,
         lambda: function(*stand_ins, **options),
     )
