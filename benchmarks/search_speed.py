@@ -21,7 +21,7 @@ from mmpose.structures import PoseDataSample
 
 import semamb_mm.pose  # noqa: F401
 from semamb_mm.functional import gaussian_patch, search_latent_targets
-from semamb_mm.pose.latent_targets.search import BatchSearch
+from semamb_mm.pose.latent_targets.search import BatchSearch, complete_search_options
 from semamb_mm.synthetic.faces import true_keypoints
 
 from .timing import benchmark_parser, hourglass_codec, in_turn
@@ -154,9 +154,8 @@ def iteration_tables(args):
         if head_type == "SemanticAlignmentHead":
             head = model.head
             head.register_heatmap_observer(seen.append)
-            search = BatchSearch(
-                head.search, head.decoder.scale_factor, "annotation", use_udp=False
-            )
+            options = complete_search_options(None, head.search_grid, 68, "")
+            search = BatchSearch(options, head.search_grid, "annotation", False)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
         def step(model=model, optimizer=optimizer, search=search, seen=seen):

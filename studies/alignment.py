@@ -106,7 +106,12 @@ def unchanged(config: Config) -> None:
 
 def searching(**options) -> Change:
     """Change options of the search."""
-    return lambda config: config.model.head.search.update(options)
+
+    def change(config: Config) -> None:
+        aligning = hook(config)
+        aligning.search = {**(aligning.get("search") or {}), **options}
+
+    return change
 
 
 def latent_targets(**options) -> Change:
@@ -192,8 +197,8 @@ SYNTHETIC = CONFIGS / "slim-hourglass_sa_synthetic-96x96.py"
 NO_CONSENSUS = latent_targets(consensus=None)
 ABLATIONS = {
     "aligned": (),
-    "no consensus": (NO_CONSENSUS, searching(sigma_likelihood=2.0)),
-    "no consensus, sigma_likelihood=1": (NO_CONSENSUS, searching(sigma_likelihood=1.0)),
+    "no consensus": (NO_CONSENSUS, searching(likelihood=2 / 3)),
+    "no consensus, likelihood=1/3": (NO_CONSENSUS, searching(likelihood=1 / 3)),
     "no consensus, previous": (NO_CONSENSUS, latent_targets(anchor="previous")),
     "no sliding curve": (consensus(sliding=[]),),
     "slide_share=0.5": (consensus(slide_share=0.5),),
@@ -206,12 +211,12 @@ ABLATIONS = {
     "start=12": (),
     "search every 3rd epoch": (latent_targets(interval=3),),
     "momentum=1": (latent_targets(momentum=1.0),),
-    "sigma_likelihood=2": (searching(sigma_likelihood=2.0),),
-    "sigma_likelihood=1": (searching(sigma_likelihood=1.0),),
-    "sigma_prior=2": (searching(sigma_prior=2.0),),
-    "search_radius=4": (searching(search_radius=4),),
-    "patch_radius=2": (searching(patch_radius=2),),
-    "patch_radius=3": (searching(patch_radius=3),),
+    "likelihood=2/3": (searching(likelihood=2 / 3),),
+    "likelihood=1/3": (searching(likelihood=1 / 3),),
+    "prior=4/3": (searching(prior=4 / 3),),
+    "radius=8/3": (searching(radius=8 / 3),),
+    "patch_radius=4/3": (searching(patch_radius=4 / 3),),
+    "patch_radius=2": (searching(patch_radius=2.0),),
     "minimum, whole cells": (searching(subcell="none"),),
     "minimum, parabola": (searching(subcell="parabola"),),
 }

@@ -6,8 +6,8 @@ against the true landmarks of
 
 - the annotations;
 - the heatmap's own centre, before any search;
-- the targets that one search finds, for several patch radii, sigmas and ways of
-  reading the minimum;
+- the targets that one search finds, for several options of the hook's ``search`` and
+  ways of reading the minimum;
 - the consensus of each of these with the annotations, if the config's
   LatentTargetHook has one.
 
@@ -24,17 +24,16 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.utils import track_iter_progress
 from mmpose.registry import DATASETS
-from torch import Tensor
 
 from semamb_mm.cli import model_parser, open_config, open_pose_model
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.faces.sizes import face_size, face_unit
-from semamb_mm.functional import (
-    consensus_targets,
-    curve_tangents,
-    search_latent_targets,
-)
+from semamb_mm.functional import consensus_targets
 from semamb_mm.pose.latent_targets.samples import build_store, transforms_of
+from semamb_mm.pose.latent_targets.search import (
+    complete_search_options,
+    search_heatmaps,
+)
 from semamb_mm.pose.latent_targets.warp import input_warp
 from semamb_mm.pose.transforms import LoadLatentTargets
 
@@ -46,15 +45,18 @@ def parse_args():
     parser = model_parser(__doc__)
     parser.add_argument("--num-faces", type=int, default=250)
     parser.add_argument("--views", type=int, default=1)
-    parser.add_argument("--patch-radius", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--sigma-prior", type=float, nargs="+", default=[2, 4])
-    parser.add_argument("--sigma-likelihood", type=float, nargs="+", default=[1, 2])
+    for name, default in (
+        ("patch-radius", [2 / 3, 4 / 3]),
+        ("prior", [8 / 3, 16 / 3]),
+        ("likelihood", [1 / 6, 1 / 3]),
+    ):
+        parser.add_argument(f"--{name}", type=float, nargs="+", default=default)
     parser.add_argument(
-        "--sigma-normal",
+        "--prior-across",
         type=float,
         nargs="+",
-        default=[0, 0.5],
-        help="the prior across the config's head.search.curves; 0: the paper's prior",
+        default=[0, 1 / 3],
+        help="the prior across the curves of the config's search; 0: the same as along",
     )
     parser.add_argument(
         "--subcell", nargs="+", default=["none", "mean"], help="none, parabola, mean"
@@ -63,7 +65,7 @@ def parse_args():
 
 
 def build(args):
-    """Return model, training faces under the pipeline to diagnose, store, consensus."""
+    """Return model, training faces under the pipeline to diagnose, store, hook."""
     config = open_config(args)
     model = open_pose_model(config, args.checkpoint, args.device)
     dataset_cfg = config.train_dataloader.dataset
@@ -79,8 +81,10 @@ def build(args):
     for step in transforms_of(dataset):
         if isinstance(step, LoadLatentTargets):
             step.connect(store)
-    hooks = [h for h in config.get("custom_hooks", []) if "consensus" in h]
-    return model, dataset, store, hooks[0]["consensus"] if hooks else None
+    hooks = [
+        h for h in config.get("custom_hooks", []) if h["type"] == "LatentTargetHook"
+    ]
+    return model, dataset, store, hooks[0] if hooks else {}
 
 
 def see(model, dataset):
@@ -112,31 +116,30 @@ def centroid(heatmaps):
     return torch.stack((x, y), -1)
 
 
-def settings_of(args, curves: list) -> list[dict]:
-    """Return the options of each search to try, in the table's order."""
-    names = (
-        "patch_radius",
-        "sigma_prior",
-        "sigma_normal",
-        "sigma_likelihood",
-        "subcell",
-    )
+def settings_of(args, model, given: dict) -> list[dict]:
+    """Return the options of each search to try, in the table's order.
+
+    Args:
+        args: The command line.
+        model: Whose heatmaps are searched.
+        given: The options of the config's own search.
+    """
+    names = ("patch_radius", "prior", "prior_across", "likelihood", "subcell")
     grid = {name: getattr(args, name) for name in names}
-    if not curves:
-        grid["sigma_normal"] = [0]
-    return [dict(zip(names, values)) for values in itertools.product(*grid.values())]
-
-
-def search(
-    heatmaps: Tensor, observed: Tensor, tangents: Tensor, sigma: float, settings: dict
-) -> Tensor:
-    """Return the targets of one search, ``(N, K, 2)`` cells."""
-    options = dict(settings, sigma=sigma)
-    if options["sigma_normal"]:
-        options["tangents"] = tangents
-    else:
-        del options["sigma_normal"]
-    return search_latent_targets(heatmaps, observed, **options)[0]
+    if not given.get("curves"):
+        grid["prior_across"] = [0]
+    settings = []
+    for values in itertools.product(*grid.values()):
+        options = {**given, **dict(zip(names, values))}
+        if not options["prior_across"]:
+            options.update(curves=None, prior_across=None)
+        head = model.head
+        settings.append(
+            complete_search_options(
+                options, head.search_grid, head.out_channels, "diagnose_search"
+            )
+        )
+    return settings
 
 
 def find(
@@ -149,7 +152,6 @@ def find(
         search found; and each view's and face's pixels of the image in a cell.
     """
     stride = np.asarray(model.head.decoder.scale_factor, np.float64)
-    sigma, curves = model.head.search["sigma"], model.head.search["curves"] or []
     total, cells = 0, []
     for view in track_iter_progress(list(range(views))):
         store.clock = (0, view)
@@ -158,9 +160,11 @@ def find(
             stride[0] / np.sqrt(abs(np.linalg.det(warp.matrix[:, :2])))
             for warp in warps
         ]
-        tangents = curve_tangents(observed, curves)
         found = [centroid(heatmaps)]
-        found += [search(heatmaps, observed, tangents, sigma, s) for s in settings]
+        seen = torch.ones(observed.shape[:2])
+        for options in settings:
+            grid = model.head.search_grid
+            found.append(search_heatmaps(heatmaps, observed, seen, options, grid)[0])
         points = torch.stack(found).double().numpy() * stride
         images = [[w.to_image(p) for w, p in zip(warps, row)] for row in points]
         total = total + np.array(images) / views
@@ -169,11 +173,11 @@ def find(
 
 def title_of(settings: dict) -> str:
     """Return what the table calls a search."""
-    normal = settings["sigma_normal"]
-    across = f" sigma_normal={normal:g}" if normal else ""
+    normal = settings["prior_across"]
+    across = f" across={normal:.3g}" if normal else ""
     return (
-        f"P={settings['patch_radius']} sigma_1={settings['sigma_prior']:g}{across} "
-        f"sigma_2={settings['sigma_likelihood']:g} {settings['subcell']}"
+        f"patch={settings['patch_radius']:.3g} prior={settings['prior']:.3g}{across} "
+        f"likelihood={settings['likelihood']:.3g} {settings['subcell']}"
     )
 
 
@@ -207,19 +211,19 @@ def print_errors(rows: Iterable[tuple[str, np.ndarray]], truths: np.ndarray) -> 
 def main():
     """Search and print the table."""
     args = parse_args()
-    model, dataset, store, consensus = build(args)
-    settings = settings_of(args, model.head.search["curves"] or [])
+    model, dataset, store, hook = build(args)
+    settings = settings_of(args, model, hook.get("search") or {})
     truths = np.stack([dataset.true_keypoints(i) for i in range(len(dataset))])
     found, cells = find(model, dataset, store, settings, args.views)
     cell = np.mean(np.reshape(cells, (args.views, -1)) * 100 / face_unit(truths))
     print(
         f"\nRMS error in percent of the inter-ocular distance, {len(truths)} faces, "
         f"{args.views} view(s); one cell is {cell:.2f} %, sigma "
-        f"{model.head.search['sigma']:g} cells"
+        f"{np.mean(model.head.search_grid.sigma):g} cells"
     )
     titles = ["heatmap's centre of mass", *map(title_of, settings)]
     annotations = store.annotations.double().numpy()
-    made = with_consensus(list(zip(titles, found)), annotations, consensus)
+    made = with_consensus(list(zip(titles, found)), annotations, hook.get("consensus"))
     print_errors([("annotations", annotations), *made], truths)
 
 

@@ -24,9 +24,6 @@ model = dict(
         num_stages=4,
         deconv_out_channels=(128, 64),
         deconv_kernel_sizes=(4, 4),
-        # What the heatmap says, as in slim_hourglass_96.py; the patch has 13 x 13
-        # cells here, there 3 x 3, and chi-square is their sum: 0.5 * 13 / 3.
-        search=dict(sigma_prior=8.0, sigma_likelihood=2.2),
         decoder=codec),
     # A cell is a pixel: flipping needs no shift.
     test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False))

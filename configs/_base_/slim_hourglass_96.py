@@ -24,9 +24,6 @@ model = dict(
         num_stages=1,
         deconv_out_channels=(48, ),
         deconv_kernel_sizes=(4, ),
-        # What the heatmap says; LatentTargetHook's consensus weighs it against
-        # the annotation.
-        search=dict(sigma_prior=8.0, sigma_likelihood=0.5),
         decoder=codec),
     test_cfg=dict(flip_test=False))
 

@@ -14,7 +14,6 @@ codec = dict(_base_.codec, unbiased=True, blur_kernel_size=7)
 model = dict(
     head=dict(
         type='SemanticAlignmentHead',
-        search=dict(sigma_prior=8.0, sigma_likelihood=0.5),
         decoder=codec))
 load, *steps, target, pack = _base_.train_pipeline
 train_pipeline = [

@@ -3,5 +3,4 @@ _base_ = [
     'slim-hourglass_plain_300w-subset-96x96.py',
 ]
 
-model = dict(head=dict(search=_base_.paper_search))
 custom_hooks = [dict(type='SyncBuffersHook'), _base_.latent_target_hook]

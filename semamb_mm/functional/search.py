@@ -36,7 +36,9 @@ def search_latent_targets(
     subcell: str = "none",
     tangents: Tensor | None = None,
     sigma_normal: float | Sequence[float] | None = None,
-) -> tuple[Tensor, Tensor]:
+    per_cell: bool = False,
+    return_edge: bool = False,
+) -> tuple[Tensor, ...]:
     """Return where the real landmark is near the observed: the paper's search step.
 
     The minimiser over the ``(2R + 1)^2`` cells around ``o`` of
@@ -68,12 +70,18 @@ def search_latent_targets(
             prior.
         sigma_normal: The prior's standard deviation across the curve, in
             cells; one number, or K of them. Given with ``tangents`` only.
+        per_cell: Take chi-square's mean over the patch's cells in place of the
+            paper's sum, so that ``sigma_likelihood`` does not depend on the
+            patch's size.
+        return_edge: Return a third tensor, too.
 
     Returns:
         ``targets (B, K, 2)`` float ``(x, y)`` cells of ``observed``'s dtype,
         and ``energy (B, K)``, the objective at the minimising cell.
         A landmark whose observation or whose whole energy is not finite
         keeps its observed position; its energy is infinite.
+        With ``return_edge`` also ``at_edge (B, K)`` bool: the minimising cell lies
+        on the neighbourhood's rim, so that the real minimum may lie beyond.
 
     Raises:
         ValueError: On wrong shapes, non-positive sigmas, another number of
@@ -118,9 +126,11 @@ def search_latent_targets(
         # (B, K, 2, 2R + 1): distance of the candidates on each axis.
         distance = (centers - anchors).to(chi_square.dtype)[..., None] + steps
         energy = _prior_energy(distance, prior, tangents, normal)
+        if per_cell:
+            likelihood = likelihood * (2 * patch_radius + 1)
         energy += chi_square / (2 * likelihood**2).to(chi_square)
         energy = torch.nan_to_num(energy, nan=math.inf, posinf=math.inf)
-        lowest, moves = _minimum(energy, steps, subcell)
+        lowest, moves, at_edge = _minimum(energy, steps, subcell)
         targets = centers.to(observed.dtype) + moves.to(observed.dtype)
 
         lowest = torch.where(finite, lowest, math.inf)
@@ -130,7 +140,7 @@ def search_latent_targets(
             keep = keep | hidden
             lowest = torch.where(hidden, 0, lowest)
         targets = torch.where(keep[..., None], observed, targets)
-    return targets, lowest
+    return (targets, lowest, at_edge & ~keep) if return_edge else (targets, lowest)
 
 
 def _check_options(
@@ -184,16 +194,21 @@ def _prior_energy(
     return energy
 
 
-def _minimum(energy: Tensor, steps: Tensor, subcell: str) -> tuple[Tensor, Tensor]:
-    """Return the lowest energy ``(B, K)`` and where it is.
+def _minimum(
+    energy: Tensor, steps: Tensor, subcell: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the lowest energy ``(B, K)``, where it is, and whether on the rim.
 
     The second, ``(B, K, 2)``, is ``(x, y)`` in cells from the neighbourhood's middle,
     refined as ``subcell`` says; ``steps (2R + 1,)`` are the candidates' offsets.
+    The third, ``(B, K)``, is about the minimising cell itself.
     """
     side = len(steps)
     lowest, best = energy.flatten(2).min(dim=-1)
     row = torch.div(best, side, rounding_mode="floor")
     column = best - row * side
+    last = side - 1
+    at_edge = (row == 0) | (row == last) | (column == 0) | (column == last)
     if subcell == "mean":
         posterior = torch.softmax(-energy.flatten(2), dim=-1).view_as(energy)
         move_x = (posterior.sum(dim=-2) * steps).sum(dim=-1)
@@ -203,7 +218,7 @@ def _minimum(energy: Tensor, steps: Tensor, subcell: str) -> tuple[Tensor, Tenso
     if subcell == "parabola":
         move_x = move_x + _parabola_offset(energy, row, column, axis=-1)
         move_y = move_y + _parabola_offset(energy, row, column, axis=-2)
-    return lowest, torch.stack((move_x, move_y), dim=-1)
+    return lowest, torch.stack((move_x, move_y), dim=-1), at_edge
 
 
 def _parabola_offset(energy: Tensor, row: Tensor, column: Tensor, axis: int) -> Tensor:

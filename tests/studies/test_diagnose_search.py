@@ -15,13 +15,13 @@ CONTOUR = [list(range(17))]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    search = dict(curves=CONTOUR, sigma_normal=1.0)
-    hook = dict(type="LatentTargetHook", start=0, consensus=dict(curves=CONTOUR))
-    return write_model(
-        tmp_path_factory.mktemp("model"),
-        model=dict(head=dict(search=search)),
-        custom_hooks=[hook],
+    hook = dict(
+        type="LatentTargetHook",
+        start=0,
+        consensus=dict(curves=CONTOUR),
+        search=dict(curves=CONTOUR, prior_across=1.0),
     )
+    return write_model(tmp_path_factory.mktemp("model"), custom_hooks=[hook])
 
 
 def call(monkeypatch, *arguments):
@@ -30,16 +30,16 @@ def call(monkeypatch, *arguments):
 
 
 def test_every_setting_has_a_row_and_one_with_consensus(model, monkeypatch, capsys):
-    options = ["--num-faces", 3, "--patch-radius", 1, "--sigma-prior", 2]
-    call(monkeypatch, *model, *options, "--sigma-likelihood", 1, "--subcell", "mean")
+    options = ["--num-faces", 3, "--patch-radius", 1, "--prior", 2]
+    call(monkeypatch, *model, *options, "--likelihood", 1, "--subcell", "mean")
     out = capsys.readouterr().out
     assert "3 faces, 1 view(s); one cell is" in out
     rows = [line for line in out.splitlines() if line[48:].strip()]
     table = {row[:48].strip(): row[48:].split() for row in rows}
     assert table["targets"] == ["contour", "brows", "nose", "weak", "strong"]
     titles = ["annotations", "heatmap's centre of mass"]
-    titles += ["P=1 sigma_1=2 sigma_2=1 mean", "and consensus"]
-    titles.append("P=1 sigma_1=2 sigma_normal=0.5 sigma_2=1 mean")
+    titles += ["patch=1 prior=2 likelihood=1 mean", "and consensus"]
+    titles.append("patch=1 prior=2 across=0.333 likelihood=1 mean")
     for title in titles:
         assert all(float(value) > 0 for value in table[title])
     assert out.count("    and consensus") == 3

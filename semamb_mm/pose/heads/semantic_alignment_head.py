@@ -16,7 +16,8 @@ from mmpose.utils.typing import OptConfigType, OptSampleList
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from semamb_mm.pose.latent_targets.search import complete_search_options
+from semamb_mm.pose.latent_targets.cell_options import convert_cell_options
+from semamb_mm.pose.latent_targets.search import SearchGrid, complete_search_options
 
 
 @MODELS.register_module()
@@ -28,7 +29,7 @@ class SemanticAlignmentHead(CPMHead):
     for any heatmap backbone. Training and prediction are CPMHead's. The last
     stage's heatmaps can be observed (:meth:`register_heatmap_observer`), so that
     :class:`LatentTargetHook` can search them for the latent targets of the
-    samples, by :attr:`search`. Without the hook it is a CPMHead.
+    samples. Without the hook it is a CPMHead.
 
     Args:
         in_channels (int | Sequence[int]): Channels of the feature maps.
@@ -39,14 +40,9 @@ class SemanticAlignmentHead(CPMHead):
         conv_kernel_sizes (Sequence[int], optional): Their kernel sizes.
         final_layer (dict): The final convolution. Defaults to
             ``dict(kernel_size=1)``.
-        search (dict, optional): ``search_radius``, ``patch_radius``,
-            ``sigma``, ``sigma_prior``, ``sigma_likelihood`` and ``subcell``
-            of the search, in heatmap cells (the prior's and the likelihood's
-            sigma: one number, or one a landmark); also ``curves``, lists of
-            landmarks that lie on one curve each, and ``sigma_normal``, the
-            prior's sigma across them. ``sigma`` defaults to the decoder's,
-            ``patch_radius`` to the whole cells in ``sigma``, the rest to
-            ``DEFAULT_SEARCH`` of :mod:`semamb_mm.pose.latent_targets.search`.
+        search (dict, optional): Deprecated; options of the search in heatmap cells.
+            Give ``LatentTargetHook(search=dict(...))`` those in units of the
+            codec's sigma.
         decoder (dict): A heatmap codec with ``scale_factor`` (``MSRAHeatmap``
             or ``UDPHeatmap``). Give it ``unbiased=True`` if it has the
             option, or moves below one cell are rounded away.
@@ -61,7 +57,7 @@ class SemanticAlignmentHead(CPMHead):
         **kwargs: The rest of CPMHead's arguments.
 
     Attributes:
-        search (dict): All options of the search.
+        search (dict, optional): The deprecated options as the hook's, if given.
 
     Raises:
         ValueError: If the decoder is missing or is not a heatmap codec, or
@@ -106,9 +102,15 @@ class SemanticAlignmentHead(CPMHead):
                 f"{name} needs decoder=dict(type='MSRAHeatmap', ...) or another "
                 f"codec of one heatmap a landmark, got {decoder}"
             )
-        self.search = complete_search_options(
-            search, float(np.mean(self.decoder.sigma)), out_channels, name
-        )
+        given = (search or {}).get("sigma")
+        self.search_grid = SearchGrid.of_codec(self.decoder, sigma=given)
+        self.search = None
+        if search:
+            sigma = float(np.mean(self.search_grid.sigma))
+            converted = convert_cell_options(search, sigma, name)
+            self.search = complete_search_options(
+                converted, self.search_grid, out_channels, name
+            )
         self.refiner = self._build_refiner(refiner) if refiner else None
         # Set by FrozenDetectorEstimator: train the refiner alone.
         self.refine_only = False

@@ -15,7 +15,13 @@ from torch import Tensor
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.pose.latent_targets.making import TargetMaker
 from semamb_mm.pose.latent_targets.samples import build_store, transforms_of
-from semamb_mm.pose.latent_targets.search import ANCHORS, BatchSearch, SearchResult
+from semamb_mm.pose.latent_targets.search import (
+    ANCHORS,
+    BatchSearch,
+    SearchResult,
+    check_search_names,
+    complete_search_options,
+)
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 from semamb_mm.pose.transforms import LoadLatentTargets
 
@@ -55,17 +61,34 @@ class LatentTargetHook(Hook):
             :func:`semamb_mm.functional.consensus_targets`, which takes these
             options; ``dict()`` for its defaults. Ours, not the paper's: the
             search alone does not know how far to trust the annotation, and the
-            data set does. Let the head's search find what the heatmap says
-            then: a large ``sigma_prior``. Needs ``anchor='annotation'``.
+            data set does. Let the search find what the heatmap says then: a large
+            ``prior``. Needs ``anchor='annotation'``.
         temporal (dict, optional): In video, let the targets of neighbouring frames
             agree, after consensus if there is one, by
             :func:`semamb_mm.functional.temporal_targets`, which takes these options;
             ``dict()`` for its defaults. Ours. Needs samples with ``sequence_id`` and
             ``frame_number``, as :class:`Face300VWVideoDataset` gives; those without
             are still images.
+        search (dict, optional): Options of the search that differ from
+            ``DEFAULT_SEARCH`` of :mod:`semamb_mm.pose.latent_targets.search`. They
+            mean the same at every resolution: lengths are in units of the codec's
+            sigma, chi-square is per cell of the patch.
+
+            - ``radius``: half the neighbourhood;
+            - ``patch_radius``: half the patch that is compared with the ideal one;
+            - ``prior``: how far annotations may be off; one number, or one a
+              landmark;
+            - ``likelihood``: how little a heatmap is trusted, in units of
+              sqrt(chi-square per cell); one number, or one a landmark;
+            - ``step``: distance of neighbouring candidates; None: a heatmap cell;
+            - ``subcell``: ``'mean'`` of the posterior, the minimising candidate
+              (``'none'``, the paper's), or that refined by a ``'parabola'``;
+            - ``curves`` and ``prior_across``: lists of landmarks that lie on one
+              curve each, and how far annotations may be off across it.
 
     Raises:
-        ValueError: On an unknown ``anchor``, a ``freeze`` index that the
+        ValueError: On an unknown ``anchor`` or option of the search, options of
+            the search here and in the head, a ``freeze`` index that the
             data set lacks, ``temporal`` without neighbouring frames, or a
             checkpoint whose targets are of other data.
         TypeError: If the model's head is not a SemanticAlignmentHead.
@@ -83,6 +106,7 @@ class LatentTargetHook(Hook):
         freeze: Sequence[int] = (),
         consensus: dict | None = None,
         temporal: dict | None = None,
+        search: dict | None = None,
     ) -> None:
         if anchor not in ANCHORS:
             raise ValueError(f"anchor must be one of {ANCHORS}, got {anchor!r}")
@@ -106,6 +130,8 @@ class LatentTargetHook(Hook):
         self.consensus = consensus
         self.temporal = temporal
         self.maker = TargetMaker(consensus, temporal, self.freeze)
+        check_search_names(search, type(self).__name__)
+        self.search_options = search
         self.store: LatentTargetStore | None = None
         self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
@@ -138,8 +164,8 @@ class LatentTargetHook(Hook):
         for loader in loaders:
             loader.connect(self.store)
         self.search = BatchSearch(
-            head.search,
-            head.decoder.scale_factor,
+            self._complete_options(head),
+            head.search_grid,
             self.anchor,
             affine.use_udp,
             self.freeze,
@@ -194,6 +220,20 @@ class LatentTargetHook(Hook):
     def _keep_heatmaps(self, heatmaps: Tensor) -> None:
         if self._searching:
             self._heatmaps = heatmaps.detach()
+
+    def _complete_options(self, head) -> dict:
+        """Return the search's options, from here or, deprecated, from the head."""
+        name, old = type(self).__name__, getattr(head, "search", None)
+        if old is None:
+            return complete_search_options(
+                self.search_options, head.search_grid, self.store.num_keypoints, name
+            )
+        if self.search_options is not None:
+            raise ValueError(
+                f"{type(head).__name__} and {name} both have search=dict(...): the "
+                "head's is deprecated, leave it out"
+            )
+        return old
 
     def _check_loop(self, runner: Runner) -> None:
         if self.by_epoch and not _by_epoch(runner):

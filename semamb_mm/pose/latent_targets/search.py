@@ -1,8 +1,12 @@
-"""The search of a batch: from a head's heatmaps to positions in the image."""
+"""The search of a batch: from a head's heatmaps to positions in the image.
+
+Its options are lengths in units of the codec's sigma and chi-square per cell of the
+patch, so that they mean the same at every resolution.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,16 +20,49 @@ from .options import check_options
 from .warp import InputWarp, check_warp, input_warp
 
 ANCHORS = ("previous", "annotation")
+# Lengths in units of the codec's sigma; see LatentTargetHook's ``search``.
 DEFAULT_SEARCH = dict(
-    search_radius=8,
-    patch_radius=None,
-    sigma=None,
-    sigma_prior=4.0,
-    sigma_likelihood=2.0,
+    radius=16 / 3,
+    patch_radius=2 / 3,
+    prior=16 / 3,
+    likelihood=1 / 6,
+    step=None,
     subcell="mean",
     curves=None,
-    sigma_normal=None,
+    prior_across=None,
 )
+
+
+@dataclass(frozen=True)
+class SearchGrid:
+    """What the search must know of the heatmaps that a head makes.
+
+    Attributes:
+        scale_factor: Input pixels in a heatmap cell (or bin), along x and y.
+        sigma: Standard deviation of the codec's Gaussians along x and y, in cells.
+        separable: Whether the head makes a distribution along x and one along y
+            in place of a heatmap.
+    """
+
+    scale_factor: tuple[float, float]
+    sigma: tuple[float, float]
+    separable: bool = False
+
+    @classmethod
+    def of_codec(
+        cls, codec: object, *, sigma: float | None = None, separable: bool = False
+    ) -> SearchGrid:
+        """Return the grid of a codec with ``scale_factor`` and ``sigma``.
+
+        Args:
+            codec: The head's decoder.
+            sigma: Of the ideal patch, if not the codec's.
+            separable: As the attribute.
+        """
+        x, y = np.broadcast_to(codec.scale_factor, 2).astype(float).tolist()
+        given = codec.sigma if sigma is None else sigma
+        along_x, along_y = np.broadcast_to(given, 2).astype(float).tolist()
+        return cls((x, y), (along_x, along_y), separable)
 
 
 @dataclass(frozen=True)
@@ -40,7 +77,8 @@ class SearchResult:
         energies: ``(B, K)`` the objective at its minimum.
         searched: ``(B, K)`` bool; False where the landmark was not visible or is
             frozen, and keeps its target.
-        at_edge: ``(B, K)`` bool: the minimum lies on the neighbourhood's rim.
+        at_edge: ``(B, K)`` bool: the minimising candidate lies on the
+            neighbourhood's rim.
     """
 
     indices: Tensor
@@ -61,7 +99,7 @@ class BatchSearch:
 
     Args:
         options: As :func:`complete_search_options` returns them.
-        scale_factor: ``(2,)`` input pixels in a heatmap cell, along x and y.
+        grid: What the head's heatmaps are like.
         anchor: What the prior holds on to, one of :data:`ANCHORS`.
         use_udp: Whether ``TopdownAffine`` ran with ``use_udp=True``.
         freeze: Landmarks that are not searched, in the annotation's order.
@@ -70,13 +108,14 @@ class BatchSearch:
     def __init__(
         self,
         options: dict,
-        scale_factor: np.ndarray,
+        grid: SearchGrid,
         anchor: str,
         use_udp: bool,
         freeze: Sequence[int] = (),
     ) -> None:
         self.options = options
-        self.scale_factor = np.asarray(scale_factor, dtype=np.float64)
+        self.grid = grid
+        self.scale_factor = np.asarray(grid.scale_factor, dtype=np.float64)
         self.anchor = anchor
         self.use_udp = use_udp
         self.freeze = list(freeze)
@@ -95,14 +134,14 @@ class BatchSearch:
         observed = self._observed(warps, data_samples)
         weights = [s.gt_instance_labels.keypoint_weights for s in data_samples]
         visible = torch.cat(weights).view(len(data_samples), -1).cpu() > 0
-        cells, energies = search_heatmaps(
+        cells, energies, at_edge = search_heatmaps(
             heatmaps,
             observed.to(heatmaps.device, torch.float32),
             visible.to(heatmaps.device),
             self.options,
+            self.grid,
         )
-        cells, energies = cells.double().cpu(), energies.cpu()
-        rim = (cells - observed).abs().amax(-1) > self.options["search_radius"] - 0.5
+        cells, energies, at_edge = cells.cpu().double(), energies.cpu(), at_edge.cpu()
         inputs = cells.numpy() * self.scale_factor
         images = [warp.to_image(points) for warp, points in zip(warps, inputs)]
         order = torch.from_numpy(np.stack([warp.order for warp in warps]))
@@ -119,7 +158,7 @@ class BatchSearch:
             found=torch.from_numpy(np.stack(images)),
             energies=annotated(energies),
             searched=searched,
-            at_edge=annotated(rim & visible),
+            at_edge=annotated(at_edge),
         )
 
     def _observed(
@@ -140,54 +179,121 @@ class BatchSearch:
 
 
 def search_heatmaps(
-    heatmaps: Tensor, observed: Tensor, visible: Tensor, options: dict
-) -> tuple[Tensor, Tensor]:
-    """Call :func:`semamb_mm.functional.search_latent_targets` with a head's options.
+    heatmaps: Tensor,
+    observed: Tensor,
+    visible: Tensor,
+    options: dict,
+    grid: SearchGrid,
+) -> tuple[Tensor, ...]:
+    """Call :func:`semamb_mm.functional.search_latent_targets` with the hook's options.
 
     Args:
         heatmaps: ``(B, K, H, W)``.
         observed: ``(B, K, 2)`` cells.
         visible: ``(B, K)``.
         options: As :func:`complete_search_options` returns them.
+        grid: What the heatmaps are like.
 
     Returns:
-        ``(B, K, 2)`` cells and ``(B, K)`` energies.
+        ``(B, K, 2)`` cells, ``(B, K)`` energies and ``(B, K)`` bool, at the edge.
     """
-    options = dict(options)
-    curves = options.pop("curves")
-    if curves:
-        options["tangents"] = curve_tangents(observed, curves, visible)
-    return search_latent_targets(heatmaps, observed, visible=visible, **options)
+    in_cells = options_in_cells(options, grid)
+    if options["curves"]:
+        in_cells["tangents"] = curve_tangents(observed, options["curves"], visible)
+    return search_latent_targets(
+        heatmaps, observed, visible=visible, return_edge=True, **in_cells
+    )
+
+
+def options_in_cells(options: dict, grid: SearchGrid) -> dict:
+    """Return what :func:`semamb_mm.functional.search_latent_targets` takes.
+
+    All but ``tangents``, which ``curves`` of each batch give.
+
+    Args:
+        options: As :func:`complete_search_options` returns them.
+        grid: What the heatmaps are like.
+    """
+    sigma = float(np.mean(grid.sigma))
+
+    def cells(length):
+        return None if length is None else (np.asarray(length) * sigma).tolist()
+
+    return dict(
+        search_radius=_whole_cells(cells(options["radius"])),
+        patch_radius=_whole_cells(cells(options["patch_radius"])),
+        sigma=sigma,
+        sigma_prior=cells(options["prior"]),
+        sigma_likelihood=options["likelihood"],
+        subcell=options["subcell"],
+        sigma_normal=cells(options["prior_across"]),
+        per_cell=True,
+    )
+
+
+def _whole_cells(length: float) -> int:
+    """Return a radius in whole cells, at least 1 unless it is 0."""
+    return max(1, round(length)) if length > 0 else 0
 
 
 def complete_search_options(
-    search: dict | None, codec_sigma: float, num_keypoints: int, owner: str
+    search: dict | None, grid: SearchGrid, num_keypoints: int, owner: str
 ) -> dict:
     """Return all options of the search, checked.
 
     Args:
         search: The options that are given; the others are :data:`DEFAULT_SEARCH`'s.
-        codec_sigma: Standard deviation of the codec's Gaussians, in cells.
+        grid: What the heatmaps are like.
         num_keypoints: ``K``.
         owner: Who is configured, for the messages.
 
     Raises:
         ValueError: On an unknown option or a wrong value.
     """
+    check_search_names(search, owner)
     options = dict(DEFAULT_SEARCH, **(search or {}))
-    if options["sigma"] is None:
-        options["sigma"] = codec_sigma
-    if options["patch_radius"] is None:
-        options["patch_radius"] = max(1, int(options["sigma"]))
+    for name in ("radius", "patch_radius"):
+        if not options[name] >= 0:
+            raise ValueError(
+                f"{owner}: search's {name} must be 0 or more sigmas, got "
+                f"{options[name]}"
+            )
+    for name in ("prior", "likelihood", "prior_across"):
+        if options[name] is not None:
+            _check_numbers(f"{owner}: search's {name}", options[name], num_keypoints)
+    if (not options["curves"]) != (options["prior_across"] is None):
+        raise ValueError(
+            f"{owner}: search's curves and prior_across go together: give both or none"
+        )
+    if options["step"] is not None:
+        raise ValueError(f"{owner}: search's step cannot be given yet")
     stand_ins = (
         torch.zeros(1, num_keypoints, 1, 1),
         torch.zeros(1, num_keypoints, 2),
         torch.ones(1, num_keypoints),
     )
-    check_options(
-        f"{owner}: unknown search option",
-        DEFAULT_SEARCH,
-        options,
-        lambda: search_heatmaps(*stand_ins, options),
-    )
+    search_heatmaps(*stand_ins, options, grid)
     return options
+
+
+def check_search_names(search: dict | None, owner: str) -> None:
+    """Refuse an option that the search does not have.
+
+    Raises:
+        ValueError: If there is one; it names it.
+    """
+    check_options(
+        f"{owner}: unknown search option", DEFAULT_SEARCH, search or {}, lambda: None
+    )
+
+
+def _check_numbers(name: str, values: float | Iterable[float], count: int) -> None:
+    """Refuse what is neither a positive number nor ``count`` of them."""
+    numbers = np.asarray(values, dtype=np.float64).ravel()
+    if len(numbers) not in (1, count):
+        raise ValueError(
+            f"{name} must be one number or one for each of the {count} landmarks, "
+            f"got {len(numbers)}"
+        )
+    if not (numbers > 0).all() or not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be positive, got {values}")

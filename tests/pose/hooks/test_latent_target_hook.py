@@ -73,9 +73,10 @@ def test_frozen_landmarks_stay(make_runner):
 
 def test_annotation_anchor_bounds_the_whole_run(make_runner):
     runner = make_runner(
-        custom_hooks=hooks(start=0, anchor="annotation"),
+        custom_hooks=hooks(
+            start=0, anchor="annotation", search=dict(radius=2 / 3, prior=1e6)
+        ),
         train_cfg=dict(max_epochs=4),
-        model=dict(head=dict(search=dict(search_radius=1, sigma_prior=1e6))),
     )
     runner.train()
     assert hook_of(runner).search.anchor == "annotation"

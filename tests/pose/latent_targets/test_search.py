@@ -3,19 +3,28 @@ import pytest
 import torch
 
 from semamb_mm.functional import curve_tangents, search_latent_targets
-from semamb_mm.pose.latent_targets.search import BatchSearch
+from semamb_mm.pose.latent_targets.search import (
+    BatchSearch,
+    SearchGrid,
+    complete_search_options,
+    options_in_cells,
+)
 from semamb_mm.pose.latent_targets.warp import input_warp
 from tests.pose.augmented import BOX, FLIPS
 from tests.pose.heads.test_semantic_alignment_head import batch, build, features
 
 
-def search_batch(head, samples, anchor):
+def complete(head, **search):
+    return complete_search_options(search, head.search_grid, 68, "LatentTargetHook")
+
+
+def search_batch(head, samples, anchor, **options):
     """Heatmaps that the head predicts in training, and what is found in them."""
     seen = []
     with head.register_heatmap_observer(seen.append):
         head.loss(features(), samples)
     (heatmaps,) = seen
-    search = BatchSearch(head.search, head.decoder.scale_factor, anchor, False)
+    search = BatchSearch(complete(head, **options), head.search_grid, anchor, False)
     return heatmaps.detach(), search(heatmaps.detach(), samples)
 
 
@@ -25,22 +34,22 @@ def test_search_is_the_functions_brought_back_to_the_image(anchor, augmentation)
     """The found targets, by hand: own warp in, functional search, own warp out."""
     store, samples = batch(2, *augmentation)
     curves = [range(0, 17), range(17, 22)]
-    search = dict(search_radius=4, sigma_likelihood=0.5)
-    head = build(search=dict(search, curves=curves, sigma_normal=1.0)).train()
-    heatmaps, result = search_batch(head, samples, anchor)
+    search = dict(radius=2.6, likelihood=0.2, curves=curves, prior_across=1.0)
+    head = build().train()
+    heatmaps, result = search_batch(head, samples, anchor, **search)
+    in_cells = options_in_cells(complete(head, **search), head.search_grid)
     assert result.indices.tolist() == [0, 1]
     for i, sample in enumerate(samples):
         warp = input_warp(sample)
         anchors = store.targets if anchor == "previous" else store.annotations
         observed = torch.from_numpy(warp.to_input(anchors[i].numpy()) / 2).float()
         weights = sample.gt_instance_labels.keypoint_weights
-        options = {k: v for k, v in head.search.items() if k != "curves"}
         cells, energy = search_latent_targets(
             heatmaps[i : i + 1],
             observed[None],
             visible=weights,
             tangents=curve_tangents(observed[None], curves, weights),
-            **options,
+            **in_cells,
         )
         expected = warp.to_image(cells[0].double().numpy() * 2)
         assert np.abs(result.found[i].numpy() - expected).max() < 1e-3
@@ -51,9 +60,9 @@ def test_search_is_the_functions_brought_back_to_the_image(anchor, augmentation)
 
 def test_a_search_that_changes_nothing_gives_the_store_back():
     store, samples = batch(2, FLIPS[0], BOX)
-    head = build(search=dict(search_radius=2, sigma_prior=1e-3, subcell="none"))
+    search = dict(radius=4 / 3, prior=1e-3, subcell="none")
     # Radius 0 would round to cells, so compare to half a cell's diagonal in pixels.
-    _, result = search_batch(head, samples, "previous")
+    _, result = search_batch(build(), samples, "previous", **search)
     cell = [float(s.metainfo["input_scale"][0]) / 32 for s in samples]
     moved = (result.found - store.targets[:2]).norm(dim=-1)
     limit = torch.tensor(cell)[:, None] * 0.71 + 1e-3
@@ -62,7 +71,38 @@ def test_a_search_that_changes_nothing_gives_the_store_back():
 
 def test_moves_at_the_rim_of_the_neighbourhood_are_reported():
     _, samples = batch()
-    head = build(search=dict(search_radius=2, sigma_prior=1e6, subcell="none")).train()
-    _, result = search_batch(head, samples, "previous")
+    search = dict(radius=4 / 3, prior=1e6, subcell="none")
+    _, result = search_batch(build().train(), samples, "previous", **search)
     assert result.at_edge.any() and not result.at_edge.all()
     assert not (result.at_edge & ~result.searched).any()
+
+
+def test_options_mean_the_same_at_every_resolution():
+    coarse = SearchGrid(scale_factor=(4.0, 4.0), sigma=(1.5, 1.5))
+    fine = SearchGrid(scale_factor=(1.0, 1.0), sigma=(6.0, 6.0))
+    given = dict(radius=16 / 3, patch_radius=2 / 3, prior=[4.0, 2.0], prior_across=1.0)
+    given.update(curves=[[0, 1]], likelihood=1 / 6)
+    one, other = (
+        options_in_cells(complete_search_options(given, grid, 2, "hook"), grid)
+        for grid in (coarse, fine)
+    )
+    for name in ("search_radius", "patch_radius", "sigma", "sigma_normal"):
+        assert other[name] == 4 * one[name]
+    assert one["search_radius"] == 8 and one["patch_radius"] == 1
+    assert other["sigma_prior"] == [24.0, 12.0] and one["sigma_prior"] == [6.0, 3.0]
+    assert one["sigma_likelihood"] == other["sigma_likelihood"] == 1 / 6
+
+
+def test_wrong_options_are_named():
+    grid = SearchGrid(scale_factor=(4.0, 4.0), sigma=(1.5, 1.5))
+    for search, message in (
+        (dict(piror=1), "piror.*known are .*prior"),
+        (dict(likelihood=[1.0, 2.0, 3.0]), "likelihood .* got 3"),
+        (dict(prior=0), "prior must be positive"),
+        (dict(radius=-1), "radius must be"),
+        (dict(curves=[[0, 68]], prior_across=1.0), "curves must hold"),
+        (dict(curves=[[0, 1]]), "go together"),
+        (dict(subcell="median"), "subcell"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            complete_search_options(search, grid, 68, "LatentTargetHook")
