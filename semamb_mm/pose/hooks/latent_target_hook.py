@@ -14,7 +14,7 @@ from torch import Tensor
 
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.pose.latent_targets.making import TargetMaker
-from semamb_mm.pose.latent_targets.samples import build_store, transforms_of
+from semamb_mm.pose.latent_targets.samples import build_store
 from semamb_mm.pose.latent_targets.search import (
     ANCHORS,
     BatchSearch,
@@ -23,7 +23,8 @@ from semamb_mm.pose.latent_targets.search import (
     complete_search_options,
 )
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
-from semamb_mm.pose.transforms import LoadLatentTargets
+
+from .train_pipeline import prepare_pipeline
 
 
 @HOOKS.register_module()
@@ -31,7 +32,8 @@ class LatentTargetHook(Hook):
     """Alternate the search for latent targets with stock training.
 
     Owns the :class:`LatentTargetStore`: makes it from the train data set,
-    gives it to every :class:`LoadLatentTargets` of the train pipeline, and
+    gives it to every :class:`LoadLatentTargets` of the train pipeline (which it
+    inserts if there is none, see :mod:`semamb_mm.pose.hooks.train_pipeline`), and
     from ``start`` on writes into it what the head's search finds. Under
     :class:`mmengine.runner.EpochBasedTrainLoop` the targets of an epoch take
     effect with the next epoch, together; under iteration-based loops after
@@ -155,7 +157,7 @@ class LatentTargetHook(Hook):
         head = _head(runner)
         self._check_loop(runner)
         dataset = runner.train_dataloader.dataset
-        loaders, affine = _transforms_to_connect(dataset)
+        loaders, affine = prepare_pipeline(dataset)
         self.store = build_store(dataset)
         self.maker.check(self.store)
         if self.temporal is not None:
@@ -319,28 +321,6 @@ def _head(runner: Runner):
             f"'SemanticAlignmentHead', ...), got {type(head).__name__}"
         )
     return head
-
-
-def _transforms_to_connect(dataset) -> tuple[list[LoadLatentTargets], object]:
-    """Return what reads the store, and the ``TopdownAffine`` that is searched through.
-
-    Raises:
-        ValueError: If the train pipeline lacks one of them.
-    """
-    transforms = transforms_of(dataset)
-    loaders = [t for t in transforms if isinstance(t, LoadLatentTargets)]
-    if not loaders:
-        raise ValueError(
-            "LatentTargetHook needs dict(type='LoadLatentTargets') in the train "
-            "pipeline, after LoadImage"
-        )
-    affine = [t for t in transforms if type(t).__name__ == "TopdownAffine"]
-    if not affine:
-        raise ValueError(
-            "LatentTargetHook needs dict(type='TopdownAffine', ...) in the train "
-            "pipeline: it brings targets back through that transform"
-        )
-    return loaders, affine[0]
 
 
 def _restart_workers(runner: Runner) -> None:

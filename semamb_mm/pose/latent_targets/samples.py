@@ -70,7 +70,27 @@ def keyed_annotations(
 def transforms_of(dataset) -> list:
     """Return every transform of the pipelines of a data set and those it wraps."""
     owners = [*_leaves(dataset), *_wrappers(dataset)]
-    return [transform for owner in owners for transform in _steps(owner.pipeline)]
+    return [
+        transform
+        for owner in owners
+        for transform in _steps(getattr(owner, "pipeline", None))
+    ]
+
+
+def insert_first(dataset, transform) -> None:
+    """Put a transform before the pipeline of a data set, or of all that it wraps.
+
+    Raises:
+        ValueError: If one has no pipeline.
+    """
+    for leaf in _leaves(dataset):
+        steps = getattr(getattr(leaf, "pipeline", None), "transforms", None)
+        if steps is None:
+            raise ValueError(
+                f"{type(leaf).__name__} has no pipeline to put "
+                f"dict(type='{type(transform).__name__}') into"
+            )
+        steps.insert(0, transform)
 
 
 def _landmarks(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
