@@ -127,6 +127,7 @@ def make_batch(batch_size, device):
         )
         sample.gt_instances = InstanceData(
             latent_index=np.array([index]),
+            latent_view=np.array([0]),
             annotated_keypoints=points,
             latent_keypoints=points,
             transformed_keypoints=points,

@@ -270,7 +270,7 @@ class LatentTargetHook(Hook):
             return
         result = SearchResult.join(results)
         searched = self.store.record(result, self.momentum)
-        self.maker.apply(self.store)
+        self.maker.apply(self.store, self.momentum)
         self._log(runner, result, searched)
 
     def _log(self, runner: Runner, result: SearchResult, searched: Tensor) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from semamb_mm.functional import consensus_targets, temporal_targets
@@ -34,13 +36,14 @@ class TargetMaker:
         self.consensus = consensus
         self.temporal = temporal
         self.freeze = list(freeze)
+        self._warned = False
 
     def check(self, store: LatentTargetStore) -> None:
         """See whether the options fit a data set.
 
         Raises:
             ValueError: On a ``freeze`` index that the data set lacks, an unknown option
-                or a wrong value of one, or too few samples for consensus.
+                or a wrong value of one.
         """
         landmarks = store.num_keypoints
         bad = [
@@ -54,11 +57,6 @@ class TargetMaker:
         points, places = torch.zeros(2, landmarks, 2), torch.arange(2)
         if self.consensus is not None:
             _check("consensus", consensus_targets, self.consensus, points, points)
-            if len(store) < 2:
-                raise ValueError(
-                    "LatentTargetHook(consensus=...) compares samples: it needs N of "
-                    f"at least 2, this data set has {len(store)}"
-                )
         if self.temporal is not None:
             arguments = (points, points, points, places, places)
             _check("temporal", temporal_targets, self.temporal, *arguments)
@@ -85,21 +83,33 @@ class TargetMaker:
             )
         return changed
 
-    def apply(self, store: LatentTargetStore) -> None:
-        """Make the targets of every sample that has been searched."""
+    def apply(self, store: LatentTargetStore, momentum: float = 0.1) -> None:
+        """Make the targets of every sample that has been searched.
+
+        Args:
+            store: Whose targets are made.
+            momentum: That its views were averaged with.
+        """
         if self.consensus is None and self.temporal is None:
             return
-        rows = store.counts > 0
+        rows = (store.counts > 0).any(1)
         annotations, found = (
             p[rows].double() for p in (store.annotations, store.found)
         )
-        visible = store.visible[rows]
+        # What was never searched keeps its annotation and says nothing.
+        visible = store.visible[rows] & (store.counts[rows] > 0)
         visible[:, self.freeze] = False
         targets = found
         if self.consensus is not None:
+            self._warn_of_few(int(rows.sum()))
             size = store.face_sizes(rows)[:, None, None]
             targets = size * consensus_targets(
-                annotations / size, found / size, visible=visible, **self.consensus
+                annotations / size,
+                found / size,
+                visible=visible,
+                spread=store.spread[rows] / size**2,
+                counts=store.views(momentum)[rows],
+                **self.consensus,
             )
         if self.temporal is not None:
             targets = temporal_targets(
@@ -114,6 +124,16 @@ class TargetMaker:
         store.targets[rows] = torch.where(
             visible[..., None], targets.float(), store.targets[rows]
         )
+
+    def _warn_of_few(self, searched: int) -> None:
+        if searched < 2 and not self._warned:
+            self._warned = True
+            print_log(
+                "LatentTargetHook(consensus=...) compares samples: while fewer than 2 "
+                "have been searched, targets stay at the annotations.",
+                logger="current",
+                level=logging.WARNING,
+            )
 
 
 def _check(name: str, function: Callable, options: dict, *stand_ins: Tensor) -> None:

@@ -79,6 +79,8 @@ class SearchResult:
             frozen, and keeps its target.
         at_edge: ``(B, K)`` bool: the minimising candidate lies on the
             neighbourhood's rim.
+        views: ``(B,)`` which view of the sample within the epoch; the same number
+            twice is the same view.
     """
 
     indices: Tensor
@@ -86,6 +88,7 @@ class SearchResult:
     energies: Tensor
     searched: Tensor
     at_edge: Tensor
+    views: Tensor
 
     @classmethod
     def join(cls, results: Sequence[SearchResult]) -> SearchResult:
@@ -153,12 +156,14 @@ class BatchSearch:
         searched = annotated(visible)
         searched[:, self.freeze] = False
         rows = [int(s.gt_instances.latent_index[0]) for s in data_samples]
+        views = [int(s.gt_instances.latent_view[0]) for s in data_samples]
         return SearchResult(
             indices=torch.tensor(rows),
             found=torch.from_numpy(np.stack(images)),
             energies=annotated(energies),
             searched=searched,
             at_edge=annotated(at_edge),
+            views=torch.tensor(views),
         )
 
     def _observed(

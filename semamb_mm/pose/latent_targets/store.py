@@ -16,7 +16,7 @@ from .search import SearchResult
 
 # Under which a checkpoint holds the store.
 CHECKPOINT_KEY = "latent_targets"
-STORE_VERSION = 2
+STORE_VERSION = 3
 
 
 class LatentTargetStore:
@@ -42,8 +42,12 @@ class LatentTargetStore:
             their views; the targets unless a :class:`TargetMaker` makes them of it.
         energies (Tensor): ``(N, K)`` float32, shared; the search's objective
             at its last minimum, 0 before.
-        counts (Tensor): ``(N,)`` int32, shared; how often a sample was
+        counts (Tensor): ``(N, K)`` int32, shared; how often a landmark was
             searched.
+        spread (Tensor): ``(N, K, 3)`` float32, shared; covariance xx, yy, xy of what a
+            single view finds, image pixels squared, estimated without bias over the
+            views that ``found`` averages. 0 before the second view; NaN where unknown,
+            as after a checkpoint of before.
         sequences (Tensor): ``(N,)`` int64, the same for frames of one video; a still
             image is a sequence of its own.
         frame_numbers (Tensor): ``(N,)`` int64.
@@ -84,7 +88,9 @@ class LatentTargetStore:
         self.targets = self.annotations.clone().share_memory_()
         self.found = self.annotations.clone().share_memory_()
         self.energies = torch.zeros(annotations.shape[:2]).share_memory_()
-        self.counts = torch.zeros(len(self.keys), dtype=torch.int32).share_memory_()
+        shape = annotations.shape[:2]
+        self.counts = torch.zeros(shape, dtype=torch.int32).share_memory_()
+        self.spread = torch.zeros(*shape, 3).share_memory_()
         frames = [None] * len(self.keys) if frames is None else list(frames)
         places = [(i, 0) if f is None else f for i, f in enumerate(frames)]
         numbers = {video: i for i, (video, _) in enumerate(places)}
@@ -122,9 +128,11 @@ class LatentTargetStore:
     def record(self, result: SearchResult, momentum: float) -> Tensor:
         """Take over what a search found; it is the target too.
 
-        The ``n``-th search of a sample counts ``max(momentum, 1 / n)``, the ones before
-        it the rest. Landmarks whose search met heatmaps that are not finite stay as
-        they are; a warning tells how many.
+        The ``n``-th view of a landmark counts ``max(momentum, 1 / n)``, the ones before
+        it the rest. Different views of a sample all count, in the order of their
+        numbers; the same view twice, as a distributed sampler pads, counts once.
+        Landmarks whose search met heatmaps that are not finite stay as they are; a
+        warning tells how many.
 
         Args:
             result: Of samples of this store.
@@ -133,15 +141,10 @@ class LatentTargetStore:
         Returns:
             ``(B, K)`` bool, which landmarks were searched.
         """
-        rows = result.indices
-        searched = result.searched & self.visible[rows]
-        before = self.found[rows]
-        nth = self.counts[rows] + 1
-        share = nth.float().reciprocal().clamp(min=momentum)[:, None, None]
-        step = share * (result.found.float() - before)
-        found = torch.where(searched[..., None], before + step, before)
-        energies = torch.where(searched, result.energies.float(), self.energies[rows])
-        unusable = int((searched & ~torch.isfinite(energies)).sum())
+        searched = result.searched & self.visible[result.indices]
+        usable = searched & torch.isfinite(result.energies)
+        usable &= torch.isfinite(result.found).all(-1)
+        unusable = int((searched & ~usable).sum())
         if unusable:
             print_log(
                 f"{unusable} landmark searches met heatmaps that are not finite; "
@@ -149,14 +152,57 @@ class LatentTargetStore:
                 logger="current",
                 level=logging.WARNING,
             )
-        self.update(rows, found, energies)
+        for rows in _rounds(result.indices, result.views):
+            self._average(
+                result.indices[rows],
+                result.found[rows].float(),
+                result.energies[rows].float(),
+                usable[rows],
+                momentum,
+            )
         return searched
+
+    def _average(
+        self,
+        rows: Tensor,
+        found: Tensor,
+        energies: Tensor,
+        usable: Tensor,
+        momentum: float,
+    ) -> None:
+        """Add one view of each of some samples to mean and spread.
+
+        West's (1979) recursion, with the weights of :meth:`record`: the new view moves
+        the mean by its share of the difference ``d``, and the covariance becomes
+        ``(1 - share) * (covariance + share * d d')``, divided by one less the sum of
+        the squared weights.
+        """
+        counts = self.counts[rows] + 1
+        share = counts.float().reciprocal().clamp(min=momentum)
+        difference = found - self.found[rows]
+        mean = self.found[rows] + share[..., None] * difference
+        x, y = difference.unbind(-1)
+        squares = torch.stack((x * x, y * y, x * y), -1)
+        before = squared_weights(counts - 1, momentum)
+        spread = self.spread[rows] * (1 - before)[..., None]
+        # A single difference, of a variance of 1 + the sum of the squared weights.
+        guess = squares * ((1 - before) / (1 + before))[..., None]
+        spread = torch.where(torch.isnan(spread), guess, spread)
+        spread = (1 - share)[..., None] * (spread + share[..., None] * squares)
+        after = 1 - squared_weights(counts, momentum)
+        spread = spread / torch.where(after > 0, after, 1)[..., None]
+        self.counts[rows] = torch.where(usable, counts, self.counts[rows])
+        self.energies[rows] = torch.where(usable, energies, self.energies[rows])
+        usable = usable[..., None]
+        self.spread[rows] = torch.where(usable, spread, self.spread[rows])
+        mean = torch.where(usable, mean, self.found[rows])
+        self.found[rows] = mean
+        self.targets[rows] = torch.where(usable, mean, self.targets[rows])
 
     def update(self, indices: Tensor, found: Tensor, energies: Tensor) -> None:
         """Write positions and energies; the positions are the targets too.
 
-        Where a sample occurs twice its first row counts, so that the copies
-        which a distributed sampler pads with change nothing.
+        Where a sample occurs twice its first row counts.
 
         Args:
             indices: ``(M,)`` rows of the store.
@@ -164,19 +210,22 @@ class LatentTargetStore:
                 are passed over landmark by landmark.
             energies: ``(M, K)``.
         """
-        unique, inverse = torch.unique(indices, return_inverse=True)
-        order = torch.arange(len(indices)).flip(0)
-        first = torch.empty_like(unique).scatter_(0, inverse.flip(0), order)
-        found, energies = found[first], energies[first]
+        (first,) = _rounds(indices, torch.zeros_like(indices))
+        rows, found, energies = indices[first], found[first], energies[first]
         usable = torch.isfinite(found).all(-1) & torch.isfinite(energies)
-        for tensor in (self.found, self.targets):
-            tensor[unique] = torch.where(
-                usable[..., None], found.to(torch.float32), tensor[unique]
-            )
-        self.energies[unique] = torch.where(
-            usable, energies.to(torch.float32), self.energies[unique]
+        self._average(rows, found.float(), energies.float(), usable, momentum=1.0)
+
+    def views(self, momentum: float) -> Tensor:
+        """Return ``(N, K)`` float32: of how many views ``found`` is worth the mean.
+
+        That is ``counts`` at first. As older views are forgotten, no more are gained:
+        with a momentum of 0.1 about 19. 1 where ``spread`` is unknown.
+        """
+        number = squared_weights(self.counts, momentum).reciprocal()
+        number = torch.where(self.counts > 0, number, 0)
+        return torch.where(
+            torch.isnan(self.spread).any(-1), number.clamp(max=1), number
         )
-        self.counts[unique] += 1
 
     def fingerprint(self) -> str:
         """Return SHA-256 over keys and annotations: the same data, the same text."""
@@ -196,6 +245,7 @@ class LatentTargetStore:
             found=self.found.clone(),
             energies=self.energies.clone(),
             counts=self.counts.clone(),
+            spread=self.spread.clone(),
         )
 
     def load_state_dict(self, state: dict) -> None:
@@ -205,10 +255,10 @@ class LatentTargetStore:
             ValueError: If the state belongs to other data; the message names
                 the first difference.
         """
-        if state.get("version") != STORE_VERSION:
+        if state.get("version") not in (2, STORE_VERSION):
             raise ValueError(
                 f"latent targets of version {state.get('version')!r} in the "
-                f"checkpoint; this code reads version {STORE_VERSION}"
+                f"checkpoint; this code reads versions 2 and {STORE_VERSION}"
             )
         if state["fingerprint"] != self.fingerprint():
             raise ValueError(
@@ -217,8 +267,14 @@ class LatentTargetStore:
                 "was trained on, or use load_from without resume, which starts "
                 "again from the annotations."
             )
-        for name in ("targets", "found", "energies", "counts"):
+        for name in ("targets", "found", "energies"):
             getattr(self, name).copy_(state[name])
+        counts, spread = state["counts"], state.get("spread")
+        if spread is None:  # version 2 counted samples
+            counts = counts[:, None] * self.visible
+            spread = torch.where(counts > 0, torch.nan, 0)[..., None]
+        self.counts.copy_(counts)
+        self.spread.copy_(spread)
 
     @classmethod
     def from_state_dict(cls, state: dict) -> LatentTargetStore:
@@ -246,3 +302,43 @@ class LatentTargetStore:
             f"{state['annotations'][sample, landmark].tolist()} and is "
             f"{self.annotations[sample, landmark].tolist()}"
         )
+
+
+def squared_weights(counts: Tensor, momentum: float) -> Tensor:
+    """Return the sum of the squares of the views' weights in a running mean.
+
+    Args:
+        counts: How many views there were; the ``n``-th counted ``max(momentum, 1 /
+            n)``, those before it the rest. 0 is taken for 1.
+        momentum: In (0, 1].
+
+    Returns:
+        float32 of the same shape: ``1 / n`` up to ``n = 1 / momentum``, and from there
+        on towards ``momentum / (2 - momentum)``.
+    """
+    counts = counts.clamp(min=1).float()
+    equal = int(1 / momentum + 1e-9)
+    limit = momentum / (2 - momentum)
+    rest = (counts - equal).clamp(min=0)
+    forgotten = limit + (1 / equal - limit) * (1 - momentum) ** (2 * rest)
+    return torch.where(counts > equal, forgotten, counts.reciprocal())
+
+
+def _rounds(indices: Tensor, views: Tensor) -> list[Tensor]:
+    """Return places in ``indices``: everyone's first view, everyone's second, ...
+
+    Views of a sample are in the order of their numbers; where a number occurs twice
+    its first place counts.
+    """
+    order = torch.argsort(views, stable=True)
+    order = order[torch.argsort(indices[order], stable=True)]
+    rows, numbers = indices[order], views[order]
+    new_row = torch.ones(len(order), dtype=torch.bool)
+    new_row[1:] = rows[1:] != rows[:-1]
+    new_view = new_row.clone()
+    new_view[1:] |= numbers[1:] != numbers[:-1]
+    order, new_row = order[new_view], new_row[new_view]
+    place = torch.arange(len(order))
+    nth = place - torch.cummax(torch.where(new_row, place, 0), 0).values
+    rounds = int(nth.max()) + 1 if len(order) else 1
+    return [order[nth == n] for n in range(rounds)]

@@ -35,6 +35,7 @@ class LoadLatentTargets(BaseTransform):
     Added Keys:
 
         - latent_index: (1,) row of the store
+        - latent_view: (1,) which view of the sample within the epoch
         - annotated_keypoints: (1, K, 2) the annotation, image pixels
         - latent_keypoints: (1, K, 2) the latent targets, image pixels
         - instance_mapping_table: has ``PackPoseInputs`` pack the above, with
@@ -50,6 +51,7 @@ class LoadLatentTargets(BaseTransform):
 
     PACKED_KEYS = (
         "latent_index",
+        "latent_view",
         "annotated_keypoints",
         "latent_keypoints",
         "transformed_keypoints",
@@ -97,6 +99,7 @@ class LoadLatentTargets(BaseTransform):
         visible = self.store.visible[index].numpy()
         latent[0, visible, :2] = self.store.targets[index].numpy()[visible]
         results["latent_index"] = np.array([index])
+        results["latent_view"] = np.array([0])
         results["annotated_keypoints"] = annotation[..., :2].copy()
         results["latent_keypoints"] = latent[..., :2].copy()
         results["keypoints"] = latent

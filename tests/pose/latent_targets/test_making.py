@@ -18,6 +18,11 @@ def make_store(samples=12, landmarks=6, searched=10):
     rows = torch.arange(searched)
     found = annotations[rows] + torch.randn(searched, landmarks, 2, generator=generator)
     store.update(rows, found, torch.ones(searched, landmarks))
+    # As after two views, of which neither found landmark 4 of sample 2.
+    store.counts[rows] = 2
+    store.counts[2, 4] = 0
+    store.found[2, 4] = store.targets[2, 4] = annotations[2, 4]
+    store.spread[rows] = 0.01
     return store
 
 
@@ -34,10 +39,16 @@ def test_targets_are_the_functions_of_the_searched_samples():
     rows = torch.arange(10)
     visible = store.visible[rows].clone()
     visible[:, 1] = False
+    visible[2, 4] = False
     annotations, found = (p[rows].double() for p in (store.annotations, store.found))
     size = store.face_sizes(rows)[:, None, None]
     expected = size * consensus_targets(
-        annotations / size, found / size, visible=visible, shrinkage=0.5
+        annotations / size,
+        found / size,
+        visible=visible,
+        shrinkage=0.5,
+        spread=store.spread[rows] / size**2,
+        counts=store.counts[rows],
     )
     expected = temporal_targets(
         expected,
@@ -51,6 +62,8 @@ def test_targets_are_the_functions_of_the_searched_samples():
     moved = torch.where(visible[..., None], expected.float(), store.found[rows])
     torch.testing.assert_close(store.targets[rows], moved)
     assert torch.equal(store.targets[10:], store.annotations[10:])
+    assert torch.equal(store.targets[2, 4], store.annotations[2, 4])
+    assert (store.targets[:10] != store.found[:10])[:, 2:].any((1, 2)).all()
 
 
 @pytest.mark.parametrize(
@@ -67,11 +80,6 @@ def test_targets_are_the_functions_of_the_searched_samples():
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         TargetMaker(**options).check(make_store())
-
-
-def test_consensus_of_one_sample_is_refused():
-    with pytest.raises(ValueError, match="at least 2, this data set has 1"):
-        TargetMaker(dict()).check(make_store(1, searched=1))
 
 
 def test_frames_that_agree_are_counted():

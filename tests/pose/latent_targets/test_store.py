@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from semamb_mm.pose.latent_targets.search import SearchResult
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
@@ -25,7 +26,7 @@ def test_update_takes_the_first_of_a_repeated_sample():
     assert torch.equal(store.targets[2], targets[0])
     assert torch.equal(store.targets[0], targets[1])
     assert torch.equal(store.targets[1], store.annotations[1])
-    assert store.counts.tolist() == [1, 0, 1, 0]
+    assert store.counts.tolist() == [[1] * 3, [0] * 3, [1] * 3, [0] * 3]
 
 
 def test_update_passes_over_what_is_not_finite():
@@ -36,6 +37,103 @@ def test_update_passes_over_what_is_not_finite():
     store.update(torch.tensor([1]), targets, energies)
     assert store.targets[1, 0].tolist() == [50, 50]
     assert torch.equal(store.targets[1, 1:], store.annotations[1, 1:])
+    assert store.counts[1].tolist() == [1, 0, 0]
+
+
+def view(rows, found, searched=True, views=None):
+    """What a search found: every landmark of a row at ``found``."""
+    found = torch.as_tensor(found, dtype=torch.float64)
+    shape = found.shape[:2]
+    return SearchResult(
+        indices=torch.tensor(rows),
+        found=found,
+        energies=torch.ones(shape),
+        searched=torch.as_tensor(searched).expand(shape).clone(),
+        at_edge=torch.zeros(shape, dtype=torch.bool),
+        views=torch.tensor(views or [0] * len(rows)),
+    )
+
+
+def test_a_landmark_first_seen_in_the_third_view_moves_all_the_way():
+    store = make_store(num=1, landmarks=2)
+    found = store.annotations.double() + 6
+    for searched in ([True, False], [True, False], [True, True]):
+        store.record(view([0], found, searched), momentum=0.1)
+    torch.testing.assert_close(store.targets, store.annotations + 6)
+    assert store.counts.tolist() == [[3, 1]]
+
+
+@pytest.mark.parametrize("momentum", [0.4, 0.05])
+def test_spread_is_the_weighted_covariance_of_the_views(momentum):
+    """Of ten views, against weights and sums written out."""
+    generator = torch.Generator().manual_seed(0)
+    views = 50 + torch.randn(10, 1, 2, 2, dtype=torch.float64, generator=generator)
+    store = make_store(num=1, landmarks=2)
+    weights = torch.zeros(10, dtype=torch.float64)
+    for n, found in enumerate(views):
+        store.record(view([0], found), momentum)
+        share = max(momentum, 1 / (n + 1))
+        weights *= 1 - share
+        weights[n] = share
+        mean = (weights[:, None, None] * views[:, 0]).sum(0)
+        d = views[:, 0] - mean
+        squares = torch.stack((d[..., 0] ** 2, d[..., 1] ** 2, d.prod(-1)), -1)
+        expected = (weights[:, None, None] * squares).sum(0)
+        expected = expected / (1 - weights.square().sum()).clamp(min=1e-9)
+        torch.testing.assert_close(store.found[0].double(), mean, rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            store.spread[0].double(), expected, rtol=1e-3, atol=1e-4
+        )
+        worth = 1 / weights.square().sum()
+        assert store.views(momentum)[0, 1].item() == pytest.approx(worth.item(), 1e-4)
+
+
+def test_spread_of_a_single_view_has_no_bias():
+    generator = torch.Generator().manual_seed(1)
+    store = make_store(num=4000, landmarks=1)
+    rows = list(range(4000))
+    root = torch.tensor([[2.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
+    for _ in range(3):
+        noise = torch.randn(4000, 1, 2, dtype=torch.float64, generator=generator)
+        found = store.annotations + noise @ root.T
+        store.record(view(rows, found), momentum=0.1)
+    expected = torch.tensor([4.0, 1.0, 1.2])
+    torch.testing.assert_close(store.spread.mean((0, 1)), expected, rtol=0.05, atol=0)
+
+
+def test_distinct_views_of_an_epoch_all_count_and_the_same_one_counts_once():
+    annotation = make_store().annotations[[2, 0, 2, 2]].double()
+    offsets = torch.tensor([3.0, 5.0, 0.0, 3.0])[:, None, None]
+    both = view([2, 0, 2, 2], annotation + offsets, views=[1, 0, 0, 1])
+    store = make_store()
+    store.record(both, momentum=0.1)
+    assert store.counts[:, 0].tolist() == [1, 0, 2, 0]
+    moved = (store.targets - store.annotations)[:, 0, 0]
+    torch.testing.assert_close(moved, torch.tensor([5.0, 0, 1.5, 0]))
+    # Whatever the order in which ranks and batches hand them in.
+    other, order = make_store(), [3, 1, 0, 2]
+    fields = {n: getattr(both, n)[order] for n in vars(both)}
+    other.record(SearchResult(**fields), momentum=0.1)
+    for name in ("targets", "found", "spread", "counts"):
+        assert torch.equal(getattr(store, name), getattr(other, name)), name
+
+
+def test_a_checkpoint_of_version_2_loads(tmp_path):
+    """As it was written before landmarks were counted one by one."""
+    store = make_store()
+    store.visible[1, 2] = False
+    state = dict(store.state_dict(), version=2, counts=torch.tensor([0, 2, 1, 0]).int())
+    state["found"] = state["targets"] = store.annotations + 1
+    del state["spread"]
+    store.load_state_dict(state)
+    assert store.counts.tolist() == [[0] * 3, [2, 2, 0], [1] * 3, [0] * 3]
+    assert torch.equal(store.targets, store.annotations + 1)
+    assert torch.isnan(store.spread[1, :2]).all()
+    assert store.views(0.1).tolist() == [[0] * 3, [1, 1, 0], [1] * 3, [0] * 3]
+    store.record(view([1], store.annotations[[1]] + 4.0), momentum=0.1)
+    assert store.counts[1].tolist() == [3, 3, 0]
+    # The difference of 3 from the mean of two has 3 / 2 of a view's variance.
+    torch.testing.assert_close(store.spread[1, 0], torch.full((3,), 6.0))
 
 
 def test_state_survives_a_safely_loaded_checkpoint(tmp_path):
