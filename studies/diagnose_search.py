@@ -98,7 +98,8 @@ def see(model, dataset):
         data = model.data_preprocessor(pseudo_collate([packed]), False)
         with torch.no_grad():
             features = model.extract_feat(data["inputs"])
-            heatmaps.append(model.head.forward(features)[-1].cpu())
+            outputs = model.head.forward(features)
+            heatmaps.append(model.head.to_ideal(outputs).cpu())
         warps.append(input_warp(sample, use_udp=use_udp))
         observed.append(sample.gt_instances.transformed_keypoints[0] / stride)
     observed = torch.from_numpy(np.stack(observed)).float()

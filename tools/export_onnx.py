@@ -21,6 +21,7 @@ from mmengine.registry import DATASETS
 from semamb_mm.cli import model_parser, open_config, open_pose_model
 from semamb_mm.formats.files import atomic_path
 from semamb_mm.pose.export import DeployedDetector
+from semamb_mm.pose.heads import last_stage
 
 NAMES = ("keypoints", "scores", "corrected")
 
@@ -83,7 +84,7 @@ def check(model, path, crops, samples, tolerance):
             dict(inputs=list(crops.byte()), data_samples=samples), False
         )
         feats = model.extract_feat(data["inputs"])
-        expected = model.head.decode(model.head.forward(feats)[-1])
+        expected = model.head.decode(last_stage(model.head.forward(feats)))
     positions = np.concatenate([p.keypoints for p in expected])
     whole = session.run(NAMES, {"images": crops.numpy()})
     single = session.run(NAMES, {"images": crops[:1].numpy()})

@@ -9,6 +9,7 @@ from mmpose.codecs import MSRAHeatmap
 from torch import Tensor, nn
 
 from .estimators import RollNormalizedEstimator
+from .heads import last_stage
 
 
 def decode_dark(heatmaps: Tensor, blur_kernel_size: int) -> tuple[Tensor, Tensor]:
@@ -120,7 +121,7 @@ class DeployedDetector(nn.Module):
         if self.flip_channels:
             images = images.flip(1)
         feats = self.model.extract_feat((images - self.mean) / self.std)
-        heatmaps = self.model.head.forward(feats)[-1]
+        heatmaps = last_stage(self.model.head.forward(feats))
         positions, scores = decode_dark(heatmaps, self.blur_kernel_size)
         corrected = torch.zeros_like(scores, dtype=torch.bool)
         if self.refiner is not None:

@@ -70,7 +70,11 @@ def checkpoint_keys():
     head = dict(type="SemanticAlignmentHead", in_channels=8, out_channels=5)
     refined = dict(head, decoder=codec, refiner=dict(type="GHCU"), num_stages=2)
     convolved = dict(
-        head, decoder=codec, conv_out_channels=(8,), conv_kernel_sizes=(3,)
+        head,
+        decoder=codec,
+        num_stages=1,
+        conv_out_channels=(8,),
+        conv_kernel_sizes=(3,),
     )
     slim = dict(
         tiny_config("").model.backbone, stage_channels=(16, 16, 16), feat_channel=16

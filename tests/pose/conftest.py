@@ -52,6 +52,7 @@ def tiny_config(work_dir, **changes) -> dict:
                 ),
                 head=dict(
                     type="SemanticAlignmentHead",
+                    num_stages=1,
                     in_channels=8,
                     out_channels=68,
                     decoder=CODEC,

@@ -63,6 +63,8 @@ class FrozenDetectorEstimator(TopdownPoseEstimator):
         return super().loss(inputs, data_samples)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+        if hasattr(self.head, "rename_earlier_keys"):
+            self.head.rename_earlier_keys(state_dict, f"{prefix}head.")
         self._missing = [
             key for key in self._detector_keys if prefix + key not in state_dict
         ]

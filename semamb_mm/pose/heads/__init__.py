@@ -1,5 +1,20 @@
 """Heads; importing this package registers them into MMPose."""
 
-from .semantic_alignment_head import SemanticAlignmentHead
+from .mixin import SemanticAlignmentMixin, last_stage
+from .semantic_alignment_head import (
+    SemanticAlignmentCPMHead,
+    SemanticAlignmentHead,
+    SemanticAlignmentHeatmapHead,
+    SemanticAlignmentMSPNHead,
+    SemanticAlignmentViPNASHead,
+)
 
-__all__ = ["SemanticAlignmentHead"]
+__all__ = [
+    "SemanticAlignmentCPMHead",
+    "SemanticAlignmentHead",
+    "SemanticAlignmentHeatmapHead",
+    "SemanticAlignmentMSPNHead",
+    "SemanticAlignmentMixin",
+    "SemanticAlignmentViPNASHead",
+    "last_stage",
+]

@@ -91,9 +91,10 @@ class LatentTargetHook(Hook):
     Raises:
         ValueError: On an unknown ``anchor`` or option of the search, options of
             the search here and in the head, a ``freeze`` index that the
-            data set lacks, ``temporal`` without neighbouring frames, or a
-            checkpoint whose targets are of other data.
-        TypeError: If the model's head is not a SemanticAlignmentHead.
+            data set lacks, ``temporal`` without neighbouring frames, a head for
+            another number of landmarks than the data set's, or a checkpoint whose
+            targets are of other data.
+        TypeError: If the model's head cannot be observed.
     """
 
     priority = "NORMAL"
@@ -159,6 +160,7 @@ class LatentTargetHook(Hook):
         dataset = runner.train_dataloader.dataset
         loaders, affine = prepare_pipeline(dataset)
         self.store = build_store(dataset)
+        _check_landmarks(head, dataset, self.store.num_keypoints)
         self.maker.check(self.store)
         if self.temporal is not None:
             self._tell_frames_that_agree(runner)
@@ -310,17 +312,36 @@ def _by_epoch(runner: Runner) -> bool:
 def _head(runner: Runner):
     """Return the head, whose heatmaps can be observed.
 
+    It may be the ``pose_head`` of another one, such as ``VisPredictHead``.
+
     Raises:
         TypeError: If the model has another one.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     head = getattr(model, "head", None)
-    if not hasattr(head, "register_heatmap_observer"):
-        raise TypeError(
-            "LatentTargetHook needs a model with head=dict(type="
-            f"'SemanticAlignmentHead', ...), got {type(head).__name__}"
+    for candidate in (head, getattr(head, "pose_head", None)):
+        if hasattr(candidate, "register_heatmap_observer"):
+            return candidate
+    raise TypeError(
+        "LatentTargetHook needs a model with head=dict(type="
+        f"'SemanticAlignmentHead', ...), got {type(head).__name__}. Which type takes "
+        "the place of which head: docs/semantic_alignment.md, 'Which heads work'"
+    )
+
+
+def _check_landmarks(head, dataset, num_keypoints: int) -> None:
+    """See that the head has a heatmap for each landmark.
+
+    Raises:
+        ValueError: If not.
+    """
+    if head.num_landmarks != num_keypoints:
+        raise ValueError(
+            f"the model finds {head.num_landmarks} landmarks (model.head.out_channels="
+            f"{head.out_channels}), but the train data set has {num_keypoints} "
+            f"({type(dataset).__name__}'s annotations): set model.head.out_channels "
+            "to fit the data"
         )
-    return head
 
 
 def _restart_workers(runner: Runner) -> None:

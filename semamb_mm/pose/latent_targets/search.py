@@ -135,8 +135,7 @@ class BatchSearch:
         for warp, sample in zip(warps, data_samples):
             check_warp(warp, sample)
         observed = self._observed(warps, data_samples)
-        weights = [s.gt_instance_labels.keypoint_weights for s in data_samples]
-        visible = torch.cat(weights).view(len(data_samples), -1).cpu() > 0
+        visible = landmark_weights(data_samples).cpu() > 0
         cells, energies, at_edge = search_heatmaps(
             heatmaps,
             observed.to(heatmaps.device, torch.float32),
@@ -181,6 +180,15 @@ class BatchSearch:
         return torch.as_tensor(np.stack(points), dtype=torch.float64) / torch.as_tensor(
             self.scale_factor
         )
+
+
+def landmark_weights(data_samples: Sequence[PoseDataSample]) -> Tensor:
+    """Return the weights ``(B, K)`` with which a batch's landmarks are trained.
+
+    Those of the last level where heatmaps of several levels are trained.
+    """
+    weights = [s.gt_instance_labels.keypoint_weights for s in data_samples]
+    return torch.stack([w.reshape(-1, w.shape[-1])[-1] for w in weights])
 
 
 def search_heatmaps(

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from semamb_mm.faces.sizes import face_unit
+from semamb_mm.pose.heads import last_stage
 
 from .threshold import Measured
 
@@ -99,9 +100,10 @@ def predict(
         for batch in track_iter_progress((loader, len(loader)), file=sys.stderr):
             data = model.data_preprocessor(batch, False)
             with torch.no_grad():
-                heatmaps = head.forward(model.extract_feat(data["inputs"]))[-1]
-                shapes = refiner(heatmaps).cpu().numpy() * head.decoder.scale_factor
-            found = head.decode(heatmaps)
+                outputs = head.forward(model.extract_feat(data["inputs"]))
+                shapes = refiner(head.refiner_heatmaps(outputs))
+            shapes = shapes.cpu().numpy() * head.decoder.scale_factor
+            found = head.decode(last_stage(outputs))
             faces = [sample.gt_instances for sample in data["data_samples"]]
             truth = np.concatenate([f.transformed_keypoints[..., :2] for f in faces])
             labelled = np.concatenate([f.keypoints_visible for f in faces]) > 0
