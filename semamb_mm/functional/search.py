@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ._checks import check_heatmaps, check_positive
-from .chi_square import chi_square_map
+from .chi_square import ChiSquareFilters
 
 SUBCELL_MODES = ("none", "parabola", "mean")
 
@@ -36,6 +36,7 @@ def search_latent_targets(
     subcell: str = "none",
     tangents: Tensor | None = None,
     sigma_normal: float | Sequence[float] | None = None,
+    step: float = 1.0,
     per_cell: bool = False,
     return_edge: bool = False,
 ) -> tuple[Tensor, ...]:
@@ -44,13 +45,14 @@ def search_latent_targets(
     The minimiser over the ``(2R + 1)^2`` cells around ``o`` of
     ``||o - y||^2 / (2 sigma_prior^2) + chi2(y) / (2 sigma_likelihood^2)``.
     The neighbourhood is centred on the cell nearest to ``o``; the prior is
-    measured from ``o`` itself.
+    measured from ``o`` itself. With a ``step`` other than 1 the candidates, and the
+    samples of the patches, lie so many cells apart.
 
     Args:
         heatmaps: ``(B, K, H, W)`` predicted heatmaps; no gradient is kept.
         observed: ``(B, K, 2)`` float ``(x, y)`` in cells.
-        search_radius: ``R``; 8 gives the paper's 17 x 17 neighbourhood.
-        patch_radius: ``P`` of :func:`chi_square_map`, in cells.
+        search_radius: ``R`` in steps; 8 gives the paper's 17 x 17 neighbourhood.
+        patch_radius: ``P`` of :func:`chi_square_map`, in steps.
         sigma: Standard deviation of the ideal patch, in cells.
         sigma_prior: The paper's sigma_1, in cells; one number, or K of them.
         sigma_likelihood: The paper's sigma_2, in units of sqrt(chi-square);
@@ -59,7 +61,7 @@ def search_latent_targets(
         visible: ``(B, K)``; landmarks with 0 keep their observed position
             and get energy 0.
         subcell: ``'none'`` gives the minimising cell (the paper's);
-            ``'parabola'`` refines it by at most half a cell with a parabola
+            ``'parabola'`` refines it by at most half a step with a parabola
             through its neighbours on each axis; ``'mean'`` gives the mean of
             the posterior ``exp(-energy)`` over the neighbourhood, which is
             the least-squares estimate under the paper's own model.
@@ -70,7 +72,10 @@ def search_latent_targets(
             prior.
         sigma_normal: The prior's standard deviation across the curve, in
             cells; one number, or K of them. Given with ``tangents`` only.
-        per_cell: Take chi-square's mean over the patch's cells in place of the
+        step: Cells between neighbouring candidates. Below 1 a coarse heatmap is
+            searched as finely as a fine one, above 1 a fine one as cheaply as a
+            coarse one: see :func:`chi_square_map`.
+        per_cell: Take chi-square's mean over the patch's samples in place of the
             paper's sum, so that ``sigma_likelihood`` does not depend on the
             patch's size.
         return_edge: Return a third tensor, too.
@@ -99,41 +104,42 @@ def search_latent_targets(
     """
     check_heatmaps(heatmaps, observed)
     _check_options(observed, visible, subcell, tangents, sigma_normal)
-    landmarks = heatmaps.shape[1]
-    prior = _per_landmark("sigma_prior", sigma_prior, landmarks)
-    likelihood = _per_landmark("sigma_likelihood", sigma_likelihood, landmarks)
+    batch, landmarks = heatmaps.shape[:2]
+    prior = _per_landmark("sigma_prior", sigma_prior, batch, landmarks)
+    likelihood = _per_landmark("sigma_likelihood", sigma_likelihood, batch, landmarks)
     normal = None
     if sigma_normal is not None:
-        normal = _per_landmark("sigma_normal", sigma_normal, landmarks)
+        normal = _per_landmark("sigma_normal", sigma_normal, batch, landmarks)
 
     with torch.no_grad():
+        maps = heatmaps.detach().flatten(0, 1).contiguous()
+        filters = ChiSquareFilters(search_radius, patch_radius, sigma, step, maps)
+        if per_cell:
+            likelihood = likelihood * (2 * patch_radius + 1)
         finite = torch.isfinite(observed).all(dim=-1)
         anchors = torch.where(finite[..., None], observed, 0)
         centers = anchors.round().clamp(-1e6, 1e6).long()
-        chi_square = chi_square_map(
-            heatmaps.detach(),
-            centers,
-            search_radius=search_radius,
-            patch_radius=patch_radius,
-            sigma=sigma,
+        energies = _Energies(
+            (centers - anchors).flatten(0, 1),
+            step * torch.arange(-search_radius, search_radius + 1),
+            prior,
+            likelihood,
+            None if tangents is None else tangents.flatten(0, 1),
+            normal,
+            filters.dtype,
         )
-        steps = torch.arange(
-            -search_radius,
-            search_radius + 1,
-            device=chi_square.device,
-            dtype=chi_square.dtype,
-        )
-        # (B, K, 2, 2R + 1): distance of the candidates on each axis.
-        distance = (centers - anchors).to(chi_square.dtype)[..., None] + steps
-        energy = _prior_energy(distance, prior, tangents, normal)
-        if per_cell:
-            likelihood = likelihood * (2 * patch_radius + 1)
-        energy += chi_square / (2 * likelihood**2).to(chi_square)
-        energy = torch.nan_to_num(energy, nan=math.inf, posinf=math.inf)
-        lowest, moves, at_edge = _minimum(energy, steps, subcell)
+        parts = []
+        for rows in filters.chunks(maps):
+            chi_square = filters(maps, centers.flatten(0, 1), rows)
+            energy = energies(chi_square, rows)
+            parts.append(_minimum(energy, energies.steps, subcell))
+        lowest, moves, at_edge = (torch.cat(part) for part in zip(*parts))
+        moves = moves.view(observed.shape)
+        lowest, at_edge = (v.view(observed.shape[:2]) for v in (lowest, at_edge))
+        dtype = torch.promote_types(heatmaps.dtype, torch.float32)
         targets = centers.to(observed.dtype) + moves.to(observed.dtype)
 
-        lowest = torch.where(finite, lowest, math.inf)
+        lowest = torch.where(finite, lowest, math.inf).to(dtype)
         keep = ~torch.isfinite(lowest)
         if visible is not None:
             hidden = visible <= 0
@@ -169,62 +175,103 @@ def _check_options(
         )
 
 
-def _prior_energy(
-    distance: Tensor,
-    sigma_prior: Tensor,
-    tangents: Tensor | None,
-    sigma_normal: Tensor | None,
-) -> Tensor:
-    """Return the prior's term for every candidate: ``(B, K, 2R + 1, 2R + 1)``.
+class _Energies:
+    """Adds the prior to the likelihood of the candidates of some landmarks.
 
-    ``|d|^2 / (2 sigma_prior^2)``; with tangents, ``sigma_normal`` in place of
-    ``sigma_prior`` for the part of ``d`` across them. ``distance (B, K, 2, 2R + 1)``
-    holds ``d`` on each axis, the sigmas are ``(K, 1, 1)`` or ``(1, 1, 1)``.
+    Args:
+        distance: ``(N, 2)`` from what was observed to the neighbourhood's middle.
+        steps: ``(S,)`` from there to the candidates, along both axes.
+        prior: ``(N,)`` or ``(1,)``, sigma_1.
+        likelihood: The same of sigma_2.
+        tangents: ``(N, 2)`` or None.
+        normal: As ``prior``, across the tangents; with them only.
+        dtype: To compute in.
+
+    Attributes:
+        steps: ``(S,)`` in ``dtype``.
     """
-    squared = distance.square()
-    squared = squared[..., 1, :, None] + squared[..., 0, None, :]
-    energy = squared / (2 * sigma_prior**2).to(squared)
-    if tangents is None or sigma_normal is None:
-        return energy
-    t = tangents.to(distance)[..., None]
-    across = distance * torch.stack((-t[..., 1, :], t[..., 0, :]), dim=-2)
-    across = across[..., 0, None, :].add(across[..., 1, :, None]).square()
-    excess = 0.5 / sigma_normal**2 - 0.5 / sigma_prior**2
-    energy += across * excess.to(across)
-    return energy
+
+    def __init__(
+        self,
+        distance: Tensor,
+        steps: Tensor,
+        prior: Tensor,
+        likelihood: Tensor,
+        tangents: Tensor | None,
+        normal: Tensor | None,
+        dtype: torch.dtype,
+    ) -> None:
+        def placed(values: Tensor) -> Tensor:
+            # The type first: not every device has float64.
+            return values.to(dtype).to(distance.device)
+
+        self.steps = placed(steps)
+        self._distance = placed(distance)
+        self._prior = placed(0.5 / prior**2).expand(len(distance))
+        self._likelihood = placed(0.5 / likelihood**2).expand(len(distance))
+        self._tangents = None
+        if tangents is not None and normal is not None:
+            self._tangents = placed(tangents)
+            excess = 0.5 / normal**2 - 0.5 / prior**2
+            self._excess = placed(excess).expand(len(distance))
+
+    def __call__(self, chi_square: Tensor, rows: slice) -> Tensor:
+        """Return the objective ``(n, S, S)``, infinite where it is no number.
+
+        Args:
+            chi_square: ``(n, S, S)``, overwritten.
+            rows: The landmarks that it is of.
+        """
+        energy = chi_square.mul_(self._likelihood[rows, None, None])
+        # (n, 2, S): distance of the candidates on each axis.
+        distance = self._distance[rows, :, None] + self.steps
+        squares = distance.square() * self._prior[rows, None, None]
+        energy += squares[:, 0, None, :]
+        energy += squares[:, 1, :, None]
+        if self._tangents is not None:
+            x, y = self._tangents[rows, :, None].unbind(1)
+            across = (-y * distance[:, 0])[:, None, :] + (x * distance[:, 1])[..., None]
+            energy += across.square_().mul_(self._excess[rows, None, None])
+        return energy.nan_to_num_(nan=math.inf, posinf=math.inf)
 
 
 def _minimum(
     energy: Tensor, steps: Tensor, subcell: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the lowest energy ``(B, K)``, where it is, and whether on the rim.
+    """Return the lowest energy ``(n,)``, where it is, and whether on the rim.
 
-    The second, ``(B, K, 2)``, is ``(x, y)`` in cells from the neighbourhood's middle,
-    refined as ``subcell`` says; ``steps (2R + 1,)`` are the candidates' offsets.
-    The third, ``(B, K)``, is about the minimising cell itself.
+    The second, ``(n, 2)``, is ``(x, y)`` in cells from the neighbourhood's middle,
+    refined as ``subcell`` says; ``steps (S,)`` are the candidates' offsets. The third,
+    ``(n,)``, is about the minimising candidate itself.
     """
     side = len(steps)
-    lowest, best = energy.flatten(2).min(dim=-1)
+    lowest, best = energy.flatten(1).min(dim=-1)
     row = torch.div(best, side, rounding_mode="floor")
     column = best - row * side
     last = side - 1
     at_edge = (row == 0) | (row == last) | (column == 0) | (column == last)
     if subcell == "mean":
-        posterior = torch.softmax(-energy.flatten(2), dim=-1).view_as(energy)
-        move_x = (posterior.sum(dim=-2) * steps).sum(dim=-1)
-        move_y = (posterior.sum(dim=-1) * steps).sum(dim=-1)
-    else:
-        move_x, move_y = steps[column], steps[row]
-    if subcell == "parabola":
-        move_x = move_x + _parabola_offset(energy, row, column, axis=-1)
-        move_y = move_y + _parabola_offset(energy, row, column, axis=-2)
+        return lowest, _posterior_mean(energy, lowest, steps), at_edge
+    move_x, move_y = steps[column], steps[row]
+    if subcell == "parabola" and side > 1:
+        spacing = steps[1] - steps[0]
+        move_x = move_x + spacing * _parabola_offset(energy, row, column, axis=-1)
+        move_y = move_y + spacing * _parabola_offset(energy, row, column, axis=-2)
     return lowest, torch.stack((move_x, move_y), dim=-1), at_edge
+
+
+def _posterior_mean(energy: Tensor, lowest: Tensor, steps: Tensor) -> Tensor:
+    """Return the mean of ``exp(-energy)``, ``(n, 2)``."""
+    posterior = torch.exp(lowest[:, None, None] - energy)
+    columns, rows = posterior.sum(1), posterior.sum(2)
+    moves = torch.stack((columns, rows), 1) * steps
+    return moves.sum(-1) / rows.sum(-1, keepdim=True)
 
 
 def _parabola_offset(energy: Tensor, row: Tensor, column: Tensor, axis: int) -> Tensor:
     """Return the vertex of the parabola through the minimum and its two neighbours.
 
-    In cells from the minimum, within [-0.5, 0.5]; 0 at the neighbourhood's
+    In steps from the minimum, within [-0.5, 0.5]; 0 at the neighbourhood's
     edge and where the neighbours are not finite.
     """
     line_index = (row if axis == -1 else column)[..., None, None]
@@ -243,8 +290,10 @@ def _parabola_offset(energy: Tensor, row: Tensor, column: Tensor, axis: int) -> 
     return torch.where(usable, offset.clamp(-0.5, 0.5), 0)
 
 
-def _per_landmark(name: str, values: float | Sequence[float], landmarks: int) -> Tensor:
-    """Return positive float64 values ``(K, 1, 1)``, or ``(1, 1, 1)`` for one number."""
+def _per_landmark(
+    name: str, values: float | Sequence[float], batch: int, landmarks: int
+) -> Tensor:
+    """Return positive float64 values ``(batch * K,)``, or ``(1,)`` for one number."""
     numbers = torch.as_tensor(values, dtype=torch.float64).flatten()
     if len(numbers) not in (1, landmarks):
         raise ValueError(
@@ -253,4 +302,4 @@ def _per_landmark(name: str, values: float | Sequence[float], landmarks: int) ->
         )
     for number in numbers.tolist():
         check_positive(name, number)
-    return numbers[:, None, None]
+    return numbers if len(numbers) == 1 else numbers.repeat(batch)

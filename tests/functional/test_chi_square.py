@@ -15,6 +15,8 @@ from semamb_mm.functional import (
 )
 from tests.functional.loops import gaussian, heatmaps_at, loop_map
 
+# Of chi_square_map, as a share of chi-square and the ideal patch's sum together.
+FLOAT32_ERROR = 1e-6
 RADII = [(0, 0), (1, 2), (3, 1), (2, 4), (8, 3)]
 
 
@@ -27,7 +29,9 @@ def equals_the_loop(heatmaps, centers, search_radius, patch_radius, sigma):
         sigma=sigma,
     )
     expected = loop_map(heatmaps, centers, search_radius, patch_radius, sigma)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-9)
+    total = float(gaussian_patch(patch_radius, sigma, dtype=torch.float64).sum())
+    share = 1e-12 if heatmaps.dtype == torch.float64 else FLOAT32_ERROR
+    assert ((found.double() - expected).abs() <= share * (expected + total)).all()
     return found
 
 
@@ -71,6 +75,102 @@ def test_map_equals_patch_loop_for_any_parameters(
     heatmaps = torch.rand(batch, 1, 9, 8, generator=generator)
     centers = torch.randint(-2, 10, (batch, 1, 2), generator=generator)
     equals_the_loop(heatmaps, centers, search_radius, patch_radius, sigma)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    sigma=st.floats(1.0, 8.0),
+    patch=st.floats(0.5, 5.0),
+    offset=st.sampled_from([0.0, 1e-3, 0.3, 10.0]),
+    step=st.sampled_from([1.0, 0.5, 1.7]),
+)
+def test_float32_loses_little_though_the_sums_cancel(seed, sigma, patch, offset, step):
+    """At a perfect fit, near one, and far from it, up to 1 / E of exp(25)."""
+    generator = torch.Generator().manual_seed(seed)
+    point = torch.tensor([[[20.0, 20.0]]], dtype=torch.float64)
+    ideal = heatmaps_at(point, 41, sigma)
+    noise = torch.randn(ideal.shape, generator=generator, dtype=torch.float64)
+    heatmaps = (ideal + offset * noise * ideal).float()
+    options = dict(search_radius=4, patch_radius=max(1, round(patch * sigma / step)))
+    options.update(sigma=sigma, step=step)
+    single, double = (
+        chi_square_map(maps, point.long(), **options)
+        for maps in (heatmaps, heatmaps.double())
+    )
+    assert single.dtype == torch.float32
+    total = gaussian_patch(options["patch_radius"], sigma / step).sum()
+    error = (single.double() - double).abs()
+    assert (error <= FLOAT32_ERROR * (double + total)).all()
+    assert (single >= 0).all()
+
+
+def keys(distance):
+    """Keys' cubic convolution kernel, a = -1/2, by its formula."""
+    d, a = abs(distance), -0.5
+    if d <= 1:
+        return (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return a * (d**3 - 5 * d**2 + 8 * d - 4) if d < 2 else 0.0
+
+
+@pytest.mark.parametrize("step", [0.5, 0.4, 1.3, 2.0])
+def test_a_step_looks_at_the_interpolated_heatmap(step):
+    generator = torch.Generator().manual_seed(3)
+    heatmap = torch.rand(12, 14, generator=generator, dtype=torch.float64)
+    centre, radius, patch, sigma = (3, 9), 2, 1, 1.5
+
+    def value(x, y):
+        return sum(
+            keys(x - column) * keys(y - row) * float(heatmap[row, column])
+            for row in range(12)
+            for column in range(14)
+        )
+
+    found = chi_square_map(
+        heatmap[None, None],
+        torch.tensor([[centre]]),
+        search_radius=radius,
+        patch_radius=patch,
+        sigma=sigma,
+        step=step,
+    )
+    for row in range(2 * radius + 1):
+        for column in range(2 * radius + 1):
+            total = 0.0
+            for dy in range(-patch, patch + 1):
+                for dx in range(-patch, patch + 1):
+                    ideal = gaussian(dx * step, dy * step, sigma)
+                    x = centre[0] + step * (column - radius + dx)
+                    y = centre[1] + step * (row - radius + dy)
+                    total += (ideal - value(x, y)) ** 2 / ideal
+            assert found[0, 0, row, column].item() == pytest.approx(total, rel=1e-9)
+
+
+def test_a_map_that_is_not_finite_leaves_its_neighbours_alone():
+    """Crops at the borders read across them in memory."""
+    generator = torch.Generator().manual_seed(6)
+    heatmaps = torch.rand(1, 5, 12, 12, generator=generator)
+    centers = torch.tensor([[[0, 0], [11, 11], [0, 11], [11, 0], [0, 0]]])
+    kwargs = dict(search_radius=2, patch_radius=1, sigma=1.0)
+    expected = chi_square_map(heatmaps, centers, **kwargs)
+    heatmaps[0, 2] = math.nan
+    found = chi_square_map(heatmaps, centers, **kwargs)
+    assert not torch.isfinite(found[0, 2]).any()
+    others = [0, 1, 3, 4]
+    assert torch.equal(found[0, others], expected[0, others])
+
+
+def test_the_layout_in_memory_does_not_matter():
+    generator = torch.Generator().manual_seed(7)
+    heatmaps = torch.rand(2, 3, 16, 16, generator=generator)
+    centers = torch.randint(-2, 18, (2, 3, 2), generator=generator)
+    kwargs = dict(search_radius=3, patch_radius=1, sigma=1.5)
+    expected = chi_square_map(heatmaps, centers, **kwargs)
+    last = heatmaps.contiguous(memory_format=torch.channels_last)
+    wide = torch.rand(2, 3, 16, 20, generator=generator)
+    wide[..., 2:18] = heatmaps
+    for other in (last, wide[..., 2:18], heatmaps.clone().requires_grad_()):
+        assert torch.allclose(chi_square_map(other, centers, **kwargs), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

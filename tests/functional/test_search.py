@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from semamb_mm.functional import search_latent_targets
 from tests.functional.loops import heatmaps_at, loop_chi_square
@@ -191,6 +192,7 @@ def test_subcell_refinement_comes_nearer_to_a_subcell_truth():
         (dict(patch_radius=1.5), "patch_radius"),
         (dict(search_radius=-1), "search_radius"),
         (dict(subcell="cubic"), "subcell"),
+        (dict(step=0.0), "step must be positive"),
         (dict(visible=torch.ones(2, 2)), "visible"),
         (dict(sigma_normal=1.0), "go together"),
         (dict(sigma_normal=0.0, tangents=torch.zeros(1, 2, 2)), "sigma_normal"),
@@ -248,6 +250,106 @@ def test_targets_stay_in_the_neighbourhood_of_what_was_observed(seed, subcell, r
     targets, energy = search_latent_targets(heatmaps, observed, **options)
     assert (targets - observed.round()).abs().max() <= radius + 1e-5
     assert torch.isfinite(energy).all() and (energy >= 0).all()
+
+
+@pytest.mark.parametrize("subcell", ["none", "parabola", "mean"])
+@pytest.mark.parametrize("step", [0.25, 0.5, 2.0])
+def test_a_step_finds_a_peak_between_the_cells(step, subcell):
+    """Finer than a cell, and coarser on a fine heatmap: within half a step."""
+    sigma = 1.5 if step < 1 else 6.0
+    generator = torch.Generator().manual_seed(12)
+    points = 24 + 4 * torch.rand(1, 50, 2, generator=generator)
+    heatmaps = heatmaps_at(points, 52, sigma).float()
+    shift = 2 * (torch.rand(1, 50, 2, generator=generator) - 0.5)
+    observed = points + shift * sigma
+    options = dict(sigma=sigma, sigma_prior=50.0, sigma_likelihood=0.05)
+    radius = round(3 * sigma / step)
+    targets, _ = search_latent_targets(
+        heatmaps,
+        observed,
+        search_radius=radius,
+        patch_radius=round(sigma / step),
+        step=step,
+        subcell=subcell,
+        per_cell=True,
+        **options,
+    )
+    worst = (targets - points).abs().max()
+    assert worst <= dict(none=0.51, parabola=0.1, mean=0.25)[subcell] * step
+
+
+def test_the_prior_is_measured_from_what_was_observed_whatever_the_step():
+    """Without any heatmap the target is the observed position, to half a step."""
+    observed = torch.tensor([[[8.3, 7.8]]])
+    options = dict(patch_radius=1, sigma=1.5, sigma_prior=1.0, sigma_likelihood=1e3)
+    for step, radius in ((1.0, 8), (0.5, 16), (0.25, 32)):
+        mean, _ = search_latent_targets(
+            torch.zeros(1, 1, 16, 16), observed, search_radius=radius, step=step,
+            subcell="mean", **options,
+        )  # fmt: skip
+        cell, _ = search_latent_targets(
+            torch.zeros(1, 1, 16, 16), observed, search_radius=radius, step=step,
+            **options,
+        )  # fmt: skip
+        assert (mean - observed).abs().max() < 1e-3
+        assert (cell - observed).abs().max() <= step / 2
+
+
+def test_chi_square_per_cell_does_not_depend_on_the_patchs_size():
+    generator = torch.Generator().manual_seed(13)
+    heatmaps = torch.rand(1, 2, 20, 20, generator=generator)
+    observed = 5 + 10 * torch.rand(1, 2, 2, generator=generator)
+    kwargs = dict(SEARCH, patch_radius=2, sigma_likelihood=0.2)
+    per_cell = search_latent_targets(heatmaps, observed, per_cell=True, **kwargs)
+    kwargs["sigma_likelihood"] *= 5  # of 5 x 5 cells the mean
+    for a, b in zip(per_cell, search_latent_targets(heatmaps, observed, **kwargs)):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("subcell", ["none", "parabola", "mean"])
+def test_at_edge_is_about_the_minimising_candidate(subcell):
+    """Peaks inside the neighbourhood of 5 cells, on its rim and beyond it."""
+    points = torch.tensor([[[16.0, 16.0]] * 6])
+    heatmaps = heatmaps_at(points).float()
+    moves = [[0.0, 0.0], [4.0, -4.0], [0.0, 5.0], [-5.0, 1.0], [6.0, 0.0], [0.0, -7.0]]
+    observed = points + torch.tensor(moves)
+    observed[0, 5] = 50.0
+    visible = torch.tensor([[1, 1, 1, 1, 1, 0]])
+    kwargs = dict(SEARCH, patch_radius=1, sigma_likelihood=0.2, subcell=subcell)
+    result = search_latent_targets(
+        heatmaps, observed, visible=visible, return_edge=True, **kwargs
+    )
+    assert result[2].tolist() == [[False, False, True, True, True, False]]
+
+
+class NoFloat64(TorchDispatchMode):
+    """Refuses float64 off the CPU, as MPS does."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(value, torch.Tensor) and value.device.type != "cpu":
+                assert value.dtype != torch.float64, func
+        return result
+
+
+@pytest.mark.parametrize("subcell", ["none", "parabola", "mean"])
+def test_a_device_without_float64_is_enough_and_never_waited_for(subcell):
+    """The meta device holds no values: whatever asks for one fails."""
+    heatmaps = torch.rand(2, 3, 16, 16, device="meta")
+    observed = torch.rand(2, 3, 2, device="meta")
+    with NoFloat64():
+        found = search_latent_targets(
+            heatmaps,
+            observed,
+            visible=torch.ones(2, 3, device="meta"),
+            tangents=torch.ones(2, 3, 2, device="meta"),
+            sigma_normal=[1.0, 2.0, 3.0],
+            step=0.5,
+            return_edge=True,
+            **dict(SEARCH, subcell=subcell),
+        )
+    assert found[0].shape == (2, 3, 2) and found[2].shape == (2, 3)
 
 
 def test_positions_must_be_floating_point():

@@ -228,13 +228,15 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
         grid: What the heatmaps are like.
     """
     sigma = float(np.mean(grid.sigma))
+    step = 1 / sigma if options["step"] is None else options["step"]
 
     def cells(length):
         return None if length is None else (np.asarray(length) * sigma).tolist()
 
     return dict(
-        search_radius=_whole_cells(cells(options["radius"])),
-        patch_radius=_whole_cells(cells(options["patch_radius"])),
+        search_radius=_whole_steps(options["radius"] / step),
+        patch_radius=_whole_steps(options["patch_radius"] / step),
+        step=1.0 if options["step"] is None else cells(step),
         sigma=sigma,
         sigma_prior=cells(options["prior"]),
         sigma_likelihood=options["likelihood"],
@@ -244,8 +246,8 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
     )
 
 
-def _whole_cells(length: float) -> int:
-    """Return a radius in whole cells, at least 1 unless it is 0."""
+def _whole_steps(length: float) -> int:
+    """Return a radius in whole steps, at least 1 unless it is 0."""
     return max(1, round(length)) if length > 0 else 0
 
 
@@ -278,8 +280,11 @@ def complete_search_options(
         raise ValueError(
             f"{owner}: search's curves and prior_across go together: give both or none"
         )
-    if options["step"] is not None:
-        raise ValueError(f"{owner}: search's step cannot be given yet")
+    if options["step"] is not None and not options["step"] > 0:
+        raise ValueError(
+            f"{owner}: search's step must be a positive number of sigmas, got "
+            f"{options['step']}"
+        )
     stand_ins = (
         torch.zeros(1, num_keypoints, 1, 1),
         torch.zeros(1, num_keypoints, 2),

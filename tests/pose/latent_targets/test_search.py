@@ -93,6 +93,19 @@ def test_options_mean_the_same_at_every_resolution():
     assert one["sigma_likelihood"] == other["sigma_likelihood"] == 1 / 6
 
 
+def test_a_step_makes_the_search_the_same_at_every_resolution():
+    coarse = SearchGrid(scale_factor=(4.0, 4.0), sigma=(1.5, 1.5))
+    fine = SearchGrid(scale_factor=(1.0, 1.0), sigma=(6.0, 6.0))
+    given = dict(radius=5.0, patch_radius=0.75, step=1 / 4)
+    one, other = (
+        options_in_cells(complete_search_options(given, grid, 2, "hook"), grid)
+        for grid in (coarse, fine)
+    )
+    for options in (one, other):
+        assert options["search_radius"] == 20 and options["patch_radius"] == 3
+    assert one["step"] == pytest.approx(0.375) and other["step"] == pytest.approx(1.5)
+
+
 def test_wrong_options_are_named():
     grid = SearchGrid(scale_factor=(4.0, 4.0), sigma=(1.5, 1.5))
     for search, message in (
@@ -100,6 +113,7 @@ def test_wrong_options_are_named():
         (dict(likelihood=[1.0, 2.0, 3.0]), "likelihood .* got 3"),
         (dict(prior=0), "prior must be positive"),
         (dict(radius=-1), "radius must be"),
+        (dict(step=0), "step must be"),
         (dict(curves=[[0, 68]], prior_across=1.0), "curves must hold"),
         (dict(curves=[[0, 1]]), "go together"),
         (dict(subcell="median"), "subcell"),
