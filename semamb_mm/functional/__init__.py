@@ -10,6 +10,7 @@ from .consensus import consensus_targets
 from .curves import curve_tangents
 from .pair_mining import caa_scores, osm_scores, weighted_contrastive_loss
 from .search import search_latent_targets
+from .separable import search_separable_targets
 from .temporal import temporal_targets
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "osm_scores",
     "pearson_chi_square",
     "search_latent_targets",
+    "search_separable_targets",
     "temporal_targets",
     "weighted_contrastive_loss",
 ]

@@ -153,6 +153,10 @@ class ChiSquareFilters:
 
     Attributes:
         radius: Of a landmark's crop of the heatmap, in cells.
+        resample: What makes samples of a column of cells, if they are not the same.
+        box: What makes sums over each patch of a column of samples.
+        inverse: The same, weighted by 1 / E.
+        total: ``sum E`` over the patch.
         dtype: That the sums are computed in.
 
     Raises:
@@ -179,12 +183,12 @@ class ChiSquareFilters:
         inverse = _banded(exponent.exp(), search_radius)
         self.total = float(exponent.neg().exp().sum() ** 2)
         self.radius = search_radius + patch_radius
-        self._resample = None
+        self.resample = None
         if step != 1:
             resample = _interpolation(search_radius + patch_radius, step)
             self.radius = resample.shape[1] // 2
-            self._resample = self._placed(resample, heatmaps)
-        self._box, self._inverse = (self._placed(m, heatmaps) for m in (box, inverse))
+            self.resample = self._placed(resample, heatmaps)
+        self.box, self.inverse = (self._placed(m, heatmaps) for m in (box, inverse))
 
     def _placed(self, matrix: Tensor, like: Tensor) -> Tensor:
         return matrix.to(self.dtype).to(like.device)
@@ -205,11 +209,11 @@ class ChiSquareFilters:
             rows: Those to work on.
         """
         crops = _crop(maps, centers, self.radius, rows).to(self.dtype)
-        with _without_autocast(maps.device):
-            if self._resample is not None:
-                crops = _filter(crops, self._resample)
-            sums = _filter(crops, self._box)
-            squares = _filter(crops.square(), self._inverse)
+        with without_autocast(maps.device):
+            if self.resample is not None:
+                crops = _filter(crops, self.resample)
+            sums = _filter(crops, self.box)
+            squares = _filter(crops.square(), self.inverse)
         # Rounding may leave a perfect fit below 0.
         return squares.sub_(sums, alpha=2).add_(self.total).clamp_(min=0)
 
@@ -287,7 +291,7 @@ def _sums_dtype(heatmaps: Tensor, exponent: float) -> torch.dtype:
     return torch.float32
 
 
-def _without_autocast(device: torch.device) -> AbstractContextManager:
+def without_autocast(device: torch.device) -> AbstractContextManager:
     """Return what keeps products in the type of their factors."""
     try:
         return torch.autocast(device.type, enabled=False)

@@ -103,8 +103,63 @@ def search_latent_targets(
         tensor([[[8., 8.]]])
     """
     check_heatmaps(heatmaps, observed)
+    maps = heatmaps.detach().flatten(0, 1).contiguous()
+    filters = ChiSquareFilters(search_radius, patch_radius, sigma, step, maps)
+    return search_filtered(
+        filters,
+        maps,
+        observed,
+        steps=step * torch.arange(-search_radius, search_radius + 1),
+        sigma_prior=sigma_prior,
+        sigma_likelihood=sigma_likelihood,
+        visible=visible,
+        subcell=subcell,
+        tangents=tangents,
+        sigma_normal=sigma_normal,
+        samples=2 * patch_radius + 1 if per_cell else 1,
+        dtype=torch.promote_types(heatmaps.dtype, torch.float32),
+        return_edge=return_edge,
+    )
+
+
+def search_filtered(
+    filters,
+    maps,
+    observed: Tensor,
+    *,
+    steps: Tensor,
+    sigma_prior: float | Sequence[float],
+    sigma_likelihood: float | Sequence[float],
+    visible: Tensor | None,
+    subcell: str,
+    tangents: Tensor | None,
+    sigma_normal: float | Sequence[float] | None,
+    samples: int,
+    dtype: torch.dtype,
+    return_edge: bool,
+    scale: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Return what :func:`search_latent_targets` returns, given the filters.
+
+    Args:
+        filters: :class:`ChiSquareFilters`, or what is called alike.
+        maps: What they take, of ``N = B * K`` landmarks.
+        observed: As there; so are the arguments that are not described here.
+        steps: ``(S,)`` from the neighbourhood's middle to the candidates, on each axis.
+        sigma_prior: See ``observed``.
+        sigma_likelihood: See ``observed``.
+        visible: See ``observed``.
+        subcell: See ``observed``.
+        tangents: See ``observed``.
+        sigma_normal: See ``observed``.
+        samples: What to divide chi-square by, squared.
+        dtype: Of the energies.
+        return_edge: See ``observed``.
+        scale: ``(2,)`` how many units of ``steps``, of the sigmas and of the tangents a
+            cell is, along x and along y. 1 by default.
+    """
     _check_options(observed, visible, subcell, tangents, sigma_normal)
-    batch, landmarks = heatmaps.shape[:2]
+    batch, landmarks = observed.shape[:2]
     prior = _per_landmark("sigma_prior", sigma_prior, batch, landmarks)
     likelihood = _per_landmark("sigma_likelihood", sigma_likelihood, batch, landmarks)
     normal = None
@@ -112,18 +167,16 @@ def search_latent_targets(
         normal = _per_landmark("sigma_normal", sigma_normal, batch, landmarks)
 
     with torch.no_grad():
-        maps = heatmaps.detach().flatten(0, 1).contiguous()
-        filters = ChiSquareFilters(search_radius, patch_radius, sigma, step, maps)
-        if per_cell:
-            likelihood = likelihood * (2 * patch_radius + 1)
         finite = torch.isfinite(observed).all(dim=-1)
         anchors = torch.where(finite[..., None], observed, 0)
         centers = anchors.round().clamp(-1e6, 1e6).long()
+        scale = torch.ones(2) if scale is None else scale
+        scale = scale.to(observed.dtype).to(observed.device)
         energies = _Energies(
-            (centers - anchors).flatten(0, 1),
-            step * torch.arange(-search_radius, search_radius + 1),
+            ((centers - anchors) * scale).flatten(0, 1),
+            steps,
             prior,
-            likelihood,
+            likelihood * samples,
             None if tangents is None else tangents.flatten(0, 1),
             normal,
             filters.dtype,
@@ -136,8 +189,7 @@ def search_latent_targets(
         lowest, moves, at_edge = (torch.cat(part) for part in zip(*parts))
         moves = moves.view(observed.shape)
         lowest, at_edge = (v.view(observed.shape[:2]) for v in (lowest, at_edge))
-        dtype = torch.promote_types(heatmaps.dtype, torch.float32)
-        targets = centers.to(observed.dtype) + moves.to(observed.dtype)
+        targets = centers.to(observed.dtype) + moves.to(observed.dtype) / scale
 
         lowest = torch.where(finite, lowest, math.inf).to(dtype)
         keep = ~torch.isfinite(lowest)

@@ -139,7 +139,7 @@ class LatentTargetHook(Hook):
         self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
         self._searching = False
-        self._heatmaps: Tensor | None = None
+        self._heatmaps: Tensor | tuple[Tensor, ...] | None = None
         self._results: list[SearchResult] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -221,9 +221,13 @@ class LatentTargetHook(Hook):
                 self.store.state_dict(), seed=self.store.clock[0]
             )
 
-    def _keep_heatmaps(self, heatmaps: Tensor) -> None:
-        if self._searching:
+    def _keep_heatmaps(self, heatmaps: Tensor | tuple[Tensor, ...]) -> None:
+        if not self._searching:
+            return
+        if isinstance(heatmaps, Tensor):
             self._heatmaps = heatmaps.detach()
+        else:
+            self._heatmaps = tuple(profile.detach() for profile in heatmaps)
 
     def _complete_options(self, head) -> dict:
         """Return the search's options, from here or, deprecated, from the head."""

@@ -14,7 +14,11 @@ import torch
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from semamb_mm.functional import curve_tangents, search_latent_targets
+from semamb_mm.functional import (
+    curve_tangents,
+    search_latent_targets,
+    search_separable_targets,
+)
 
 from .options import check_options
 from .warp import InputWarp, check_warp, input_warp
@@ -31,6 +35,9 @@ DEFAULT_SEARCH = dict(
     curves=None,
     prior_across=None,
 )
+# A separable search's step if none is given. A bin is a fifth of a sigma in MMPose's
+# configs, so that searching every bin costs ten times as much and finds no more.
+SEPARABLE_STEP = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -124,9 +131,16 @@ class BatchSearch:
         self.freeze = list(freeze)
 
     def __call__(
-        self, heatmaps: Tensor, data_samples: Sequence[PoseDataSample]
+        self,
+        heatmaps: Tensor | tuple[Tensor, ...],
+        data_samples: Sequence[PoseDataSample],
     ) -> SearchResult:
-        """Search heatmaps ``(B, K, H, W)`` of samples as ``PackPoseInputs`` packs them.
+        """Search the heatmaps of samples as ``PackPoseInputs`` packs them.
+
+        Args:
+            heatmaps: ``(B, K, H, W)``; of a separable grid ``(B, K, Wx)`` along x and
+                ``(B, K, Wy)`` along y.
+            data_samples: ``B`` of them.
 
         Raises:
             RuntimeError: If a transform moved landmarks that cannot be followed.
@@ -138,8 +152,8 @@ class BatchSearch:
         visible = landmark_weights(data_samples).cpu() > 0
         cells, energies, at_edge = search_heatmaps(
             heatmaps,
-            observed.to(heatmaps.device, torch.float32),
-            visible.to(heatmaps.device),
+            observed.to(heatmaps[0].device, torch.float32),
+            visible.to(heatmaps[0].device),
             self.options,
             self.grid,
         )
@@ -192,16 +206,17 @@ def landmark_weights(data_samples: Sequence[PoseDataSample]) -> Tensor:
 
 
 def search_heatmaps(
-    heatmaps: Tensor,
+    heatmaps: Tensor | tuple[Tensor, ...],
     observed: Tensor,
     visible: Tensor,
     options: dict,
     grid: SearchGrid,
 ) -> tuple[Tensor, ...]:
-    """Call :func:`semamb_mm.functional.search_latent_targets` with the hook's options.
+    """Call the search of :mod:`semamb_mm.functional` with the hook's options.
 
     Args:
-        heatmaps: ``(B, K, H, W)``.
+        heatmaps: ``(B, K, H, W)``; of a separable grid ``(B, K, Wx)`` along x and
+            ``(B, K, Wy)`` along y.
         observed: ``(B, K, 2)`` cells.
         visible: ``(B, K)``.
         options: As :func:`complete_search_options` returns them.
@@ -210,16 +225,15 @@ def search_heatmaps(
     Returns:
         ``(B, K, 2)`` cells, ``(B, K)`` energies and ``(B, K)`` bool, at the edge.
     """
+    search = search_separable_targets if grid.separable else search_latent_targets
     in_cells = options_in_cells(options, grid)
     if options["curves"]:
         in_cells["tangents"] = curve_tangents(observed, options["curves"], visible)
-    return search_latent_targets(
-        heatmaps, observed, visible=visible, return_edge=True, **in_cells
-    )
+    return search(heatmaps, observed, visible=visible, return_edge=True, **in_cells)
 
 
 def options_in_cells(options: dict, grid: SearchGrid) -> dict:
-    """Return what :func:`semamb_mm.functional.search_latent_targets` takes.
+    """Return what the search of :mod:`semamb_mm.functional` takes.
 
     All but ``tangents``, which ``curves`` of each batch give.
 
@@ -228,7 +242,9 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
         grid: What the heatmaps are like.
     """
     sigma = float(np.mean(grid.sigma))
-    step = 1 / sigma if options["step"] is None else options["step"]
+    step = options["step"]
+    if step is None:
+        step = SEPARABLE_STEP if grid.separable else 1 / sigma
 
     def cells(length):
         return None if length is None else (np.asarray(length) * sigma).tolist()
@@ -236,8 +252,8 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
     return dict(
         search_radius=_whole_steps(options["radius"] / step),
         patch_radius=_whole_steps(options["patch_radius"] / step),
-        step=1.0 if options["step"] is None else cells(step),
-        sigma=sigma,
+        step=cells(step) if options["step"] or grid.separable else 1.0,
+        sigma=grid.sigma if grid.separable else sigma,
         sigma_prior=cells(options["prior"]),
         sigma_likelihood=options["likelihood"],
         subcell=options["subcell"],
@@ -285,8 +301,9 @@ def complete_search_options(
             f"{owner}: search's step must be a positive number of sigmas, got "
             f"{options['step']}"
         )
+    profile = torch.zeros(1, num_keypoints, 1)
     stand_ins = (
-        torch.zeros(1, num_keypoints, 1, 1),
+        (profile, profile) if grid.separable else profile[..., None],
         torch.zeros(1, num_keypoints, 2),
         torch.ones(1, num_keypoints),
     )
