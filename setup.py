@@ -6,6 +6,12 @@ checkout. OpenMMLab's own setup files look for 'develop' in ``sys.argv``, which
 modern setuptools (``editable_wheel``) never passes; here the commands themselves
 do it: ``build_py`` for wheels and modern editable installs, ``develop`` for
 setuptools below 64.
+
+mim and MMEngine look for an installed package in the folder that holds its
+``.dist-info``. A modern editable install puts that into site-packages and leaves the
+package in the checkout, so they look in vain. They join that folder and the first line
+of ``top_level.txt``, and an absolute path wins such a join: an editable install says
+there where the package is. That line is for them alone; Python does not read it.
 """
 
 import os
@@ -15,6 +21,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.develop import develop
+
+try:
+    from setuptools.command.editable_wheel import editable_wheel
+except ImportError:  # setuptools below 64, whose develop links the checkout
+    editable_wheel = develop
 
 ROOT = Path(__file__).resolve().parent
 MIM_PARTS = ("configs", "tools", "model-index.yml")
@@ -65,6 +76,15 @@ class BuildWithMim(build_py):
         place_mim_parts(base / "semamb_mm", link=editable)
 
 
+class EditableWithMim(editable_wheel):
+    """Tells mim and MMEngine that the package stands in the checkout."""
+
+    def _ensure_dist_info(self) -> None:
+        super()._ensure_dist_info()
+        names = Path(self.dist_info_dir) / "top_level.txt"
+        names.write_text(f"{ROOT / 'semamb_mm'}\nsemamb_mm\n", encoding="utf-8")
+
+
 class DevelopWithMim(develop):
     """Adds ``.mim`` to the checkout, with setuptools below 64."""
 
@@ -84,17 +104,28 @@ setup(
     packages=find_packages(include=["semamb_mm", "semamb_mm.*"]),
     package_data={"semamb_mm.formats": ["*.txt"]},
     python_requires=">=3.10,<3.13",
-    # Kept minimal, so that installing into a working OpenMMLab environment
-    # changes nothing there; requirements/ holds the tested set.
-    install_requires=["numpy", "torch", "mmengine>=0.10.7"],
+    # Nothing that pip would change in a working OpenMMLab environment. MMEngine is not
+    # here because it requires opencv-python, which pip would put beside (and over)
+    # opencv-python-headless; torch is not, as in mmcv. requirements/ holds the tested
+    # set. What is missing is named when it is imported.
+    install_requires=["numpy"],
+    # Neither are MMPose (it requires chumpy, which does not build) and mmcv.
     extras_require=dict(
-        # mat4py reads the list of AFLW-Full.
-        pose=["mmpose>=1.3.2", "mmcv>=2.1.0", "mat4py"],
-        pretrain=["mmpretrain>=1.2.0", "mmcv>=2.1.0"],
+        # The list of AFLW-Full.
+        aflw=["mat4py"],
         # Face300VWVideoDataset; nothing else reads videos.
         video=["av>=17.1.0"],
         onnx=["onnx", "onnxruntime"],
+        # This package's configs write their curves for it.
+        tensorboard=["tensorboard"],
     ),
-    cmdclass=dict(build_py=BuildWithMim, develop=DevelopWithMim),
+    # No home of the code is known yet.
+    project_urls={
+        "Paper: semantic alignment": "https://arxiv.org/abs/1903.10661",
+        "Paper: OSM and CAA": "https://arxiv.org/abs/1811.01459",
+    },
+    cmdclass=dict(
+        build_py=BuildWithMim, develop=DevelopWithMim, editable_wheel=EditableWithMim
+    ),
     zip_safe=False,
 )

@@ -42,6 +42,7 @@ compiling mmcv and xtcocotools needs" "$debian python3-dev"
 }
 
 number=0
+number_done=0
 key=
 step() { # name, hint when it fails, files it depends on, command ...
     local name=$1 hint=$2 files=$3 start=$SECONDS
@@ -64,6 +65,7 @@ step() { # name, hint when it fails, files it depends on, command ...
     fi
     rm -f "$state/$number-"*
     : >"$state/$number-$key"
+    number_done=$((number_done + 1))
     printf 'done in %d s\n' $((SECONDS - start))
 }
 
@@ -121,5 +123,11 @@ step "semamb_mm itself, editable" "report it with the log" \
     pip install --no-deps --no-build-isolation -e .
 step "check that everything imports" "run 'make clean' first, and report it with the log" \
     "" $venv/bin/python -c "import mmcv.ops, mmpose.apis, mmpose.models, mmpose.datasets, \
-mmpose.evaluation, mmpretrain.models, mmpretrain.datasets, mmpretrain.evaluation, \
-mim, semamb_mm"
+mmpose.evaluation, mmpretrain.models, mmpretrain.datasets, mmpretrain.evaluation
+import sys
+sys.path.remove('')  # mim is to find what is installed, not this folder
+from mim.commands.list import list_package
+assert any(package[0] == 'semamb-mm' for package in list_package()), 'mim misses it'"
+if [ $number_done -gt 0 ]; then
+    echo "Ready. Once in every new shell: source $venv/bin/activate"
+fi

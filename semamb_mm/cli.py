@@ -13,7 +13,6 @@ from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATASETS, init_default_scope
 
 
@@ -96,9 +95,16 @@ def open_config(args: argparse.Namespace, scope: str = "mmpose") -> Config:
 def _read_config(args: argparse.Namespace) -> Config:
     if not Path(args.config).is_file():
         raise SystemExit(f"config file {args.config} does not exist")
-    # semamb_mm:: in _base_, as mmpose:: in stock MMEngine.
-    MODULE2PACKAGE.setdefault("semamb_mm", "semamb_mm")
-    config = Config.fromfile(args.config)
+    try:
+        config = Config.fromfile(args.config)
+    except AssertionError as error:
+        if "load semamb_mm config" not in str(error):
+            raise
+        raise SystemExit(
+            f"{args.config}: 'semamb_mm::' in _base_ is not possible, MMEngine knows "
+            "OpenMMLab's own packages alone. Write there: "
+            "__import__('semamb_mm').config('_base_/alignment_68.py')"
+        ) from error
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
     return config
@@ -173,8 +179,6 @@ def _change_leaves(dataset: ConfigDict, changes: dict) -> None:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Return the config of a training or a test.
-
-    ``semamb_mm::`` works in ``_base_``, as ``mmpose::`` does in stock MMEngine.
 
     Raises:
         SystemExit: If the config file does not exist, or pictures are wanted of a

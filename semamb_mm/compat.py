@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Sequence
 from importlib import metadata
 
 # The versions that this project has been run with: from, and below.
@@ -12,6 +13,16 @@ _TESTED = dict(
     mmcv=("2.1.0", "2.2"),
     mmpose=("1.3.2", "1.4"),
     mmpretrain=("1.2.0", "1.3"),
+)
+# Where pip install NAME does not do: mmcv is compiled against the torch at hand; MMPose
+# requires chumpy, which does not build; cv2 is not a name on PyPI.
+_INSTALL = dict(
+    mmcv="pip install --no-build-isolation mmcv==2.1.0",
+    mmdet="pip install --no-deps mmdet==3.3.0",
+    mmpose="pip install --no-deps mmpose==1.3.2",
+    xtcocotools="pip install --no-build-isolation --no-binary xtcocotools xtcocotools",
+    cv2="pip install opencv-python-headless",
+    PIL="pip install pillow",
 )
 _STATISTICS = ("mean", "max", "min", "current", "data")
 
@@ -25,8 +36,11 @@ def register_safe_globals() -> None:
     harmless; safe loading stays on.
     """
     import numpy as np
-    import torch
 
+    try:
+        import torch
+    except ImportError:  # the rooms of numpy alone do without it
+        return
     if not hasattr(torch.serialization, "add_safe_globals"):
         return
     try:
@@ -77,25 +91,39 @@ def warn_of_untested_versions() -> None:
             )
 
 
-def require_framework(here: str, name: str, package: str, other: str) -> None:
+def require_framework(here: str, name: str, packages: Sequence[str]) -> None:
     """Import an OpenMMLab framework that a part of this package registers into.
 
     Args:
         here: That part.
         name: What the framework is called.
-        package: What is imported.
-        other: The part that does without it.
+        packages: What is imported.
 
     Raises:
-        ImportError: If it cannot be imported; tells why and what to do.
+        ImportError: If one cannot be imported; tells why and what to install.
     """
-    try:
-        importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError(
-            f"{here} needs {name} 1.x, which could not be imported "
-            f"({error}). Install {package}, or use {other} alone."
-        ) from error
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ImportError(
+                f"{here} needs {name} 1.x and what it imports; {package} could not be "
+                f"imported ({error}). {_remedy(error)} See docs/install.md."
+            ) from error
+
+
+def _remedy(error: ImportError) -> str:
+    """Return what to install where an import fails."""
+    missing = error.name or ""
+    if missing in ("mmcv.ops", "mmcv._ext"):
+        return (
+            "mmcv is here without its compiled operators, as in mmcv-lite: pip "
+            f"uninstall mmcv-lite, then {_INSTALL['mmcv']}."
+        )
+    root = missing.partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and root:
+        return f"Install it: {_INSTALL.get(root, f'pip install {root}')}."
+    return "It is installed but does not load."
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -21,6 +21,14 @@ def test_a_config_takes_the_command_lines_options(ghcu_model):  # noqa: F811
         cli.open_config(missing)
 
 
+def test_a_base_that_mmengine_cannot_find_is_explained(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("_base_ = 'semamb_mm::_base_/alignment_68.py'\n")
+    args = cli.model_parser("").parse_args([str(path), "no.pth"])
+    with pytest.raises(SystemExit, match="__import__.'semamb_mm'.*config"):
+        cli.open_config(args)
+
+
 def test_a_tool_for_the_cpu_alone_has_no_device(capsys):
     with pytest.raises(SystemExit):
         cli.model_parser("", device=False).parse_args(["a", "b", "--device", "cpu"])

@@ -145,3 +145,41 @@ def test_release_numbers():
 
 def test_version():
     assert semamb_mm.__version__.count(".") == 2
+
+
+@pytest.mark.parametrize(
+    "missing, remedy",
+    [
+        ("mmpose", "pip install --no-deps mmpose"),
+        ("mmcv", "Install it: pip install --no-build-isolation mmcv==2.1.0"),
+        ("mmdet.utils", "Install it: pip install --no-deps mmdet==3.3.0"),
+        ("mmcv._ext", "as in mmcv-lite: pip uninstall mmcv-lite, then pip install"),
+        ("cv2", "pip install opencv-python-headless"),
+        ("shapely.geometry", "Install it: pip install shapely"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_command(monkeypatch, missing, remedy):
+    def fail(package):
+        raise ModuleNotFoundError(f"No module named '{missing}'", name=missing)
+
+    monkeypatch.setattr(compat.importlib, "import_module", fail)
+    with pytest.raises(ImportError, match="docs/install.md") as caught:
+        compat.require_framework("semamb_mm.pose", "MMPose", ["mmpose.models"])
+    text = str(caught.value)
+    assert f"No module named '{missing}'" in text and remedy in text
+
+
+def test_what_does_not_load_is_not_to_be_installed(monkeypatch):
+    def fail(package):
+        raise ImportError("libGL.so.1: cannot open shared object file", name="cv2")
+
+    monkeypatch.setattr(compat.importlib, "import_module", fail)
+    with pytest.raises(ImportError, match="libGL.*installed but does not load"):
+        compat.require_framework("semamb_mm.pose", "MMPose", ["mmpose.models"])
+
+
+def test_mmcv_lite_is_recognised_by_the_real_imports():
+    code = "import sys; sys.modules['mmcv._ext'] = None; import semamb_mm.pose"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "semamb_mm.pose needs MMPose" in done.stderr
+    assert "as in mmcv-lite" in done.stderr

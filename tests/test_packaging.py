@@ -1,4 +1,4 @@
-"""Where ``mim`` looks, after a wheel and after an editable install."""
+"""What a wheel, a source archive and the install script hold and do."""
 
 import os
 import shutil
@@ -10,22 +10,12 @@ import zipfile
 import pytest
 
 from tests import ROOT
-
-PARTS = ("semamb_mm", "configs", "tools", "studies", "benchmarks")
-FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
+from tests.checkout import copy_checkout
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy, so that nothing is built in the working tree."""
-    target = tmp_path / "checkout"
-    target.mkdir()
-    skip = shutil.ignore_patterns("__pycache__", ".mim")
-    for part in PARTS:
-        shutil.copytree(ROOT / part, target / part, ignore=skip)
-    for name in (*FILES, "model-index.yml", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, target / name)
-    return target
+    return copy_checkout(tmp_path / "checkout")
 
 
 def pip(*arguments, cwd):
@@ -66,16 +56,6 @@ def test_source_archive_holds_the_pages(checkout):
     pages = {p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.*")}
     others = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"}
     assert pages | others <= names
-
-
-def test_editable_install_links_them(checkout, tmp_path):
-    prefix = tmp_path / "site"
-    options = ["--no-deps", "--no-build-isolation", "--ignore-installed"]
-    pip("install", *options, "--prefix", str(prefix), "-e", ".", cwd=checkout)
-    folder = checkout / "semamb_mm" / ".mim"
-    assert sorted(os.listdir(folder)) == ["configs", "model-index.yml", "tools"]
-    assert (folder / "tools" / "train.py").samefile(checkout / "tools" / "train.py")
-    assert (folder / "configs").resolve() == (checkout / "configs").resolve()
 
 
 def fake_python(folder, body=":"):
@@ -174,6 +154,7 @@ def test_second_install_does_nothing_until_requirements_change(
     assert first.returncode == 0, first.stderr
     assert "[10/10]" in first.stdout and len(pip_calls(checkout)) == 8
     again = install(python)
+    assert "source .venv/bin/activate" in first.stdout
     assert again.returncode == 0 and again.stdout == ""
     assert pip_calls(checkout) == []
     with open(checkout / "requirements" / "4-mmcv.txt", "a") as file:

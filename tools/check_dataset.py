@@ -6,6 +6,13 @@ The exit status is 1 if something is wrong. The face data sets (300w, 300vw,
 aflw) need neither framework, the others MMPretrain.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import argparse
 import io
 import os

@@ -15,6 +15,13 @@ Pictures of a folder that cannot be read or show no face, and frames without a f
 are skipped and counted. A webcam is stopped by Ctrl-C, or by q in --show's window.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import csv
 import json
 import sys

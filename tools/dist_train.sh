@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # tools/dist_train.sh CONFIG GPUS [flags of tools/train.py]
-# NNODES, NODE_RANK, MASTER_ADDR and PORT set up several machines.
+# NNODES, NODE_RANK, MASTER_ADDR and PORT set up several machines; PYTHON names the
+# interpreter.
 set -eu
 if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [flags of tools/train.py]" >&2
     exit 2
 fi
 config=$1 gpus=$2; shift 2
-exec torchrun \
+. "$(dirname "$0")/python_common.sh"
+exec "$python" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
     --nproc_per_node="$gpus" \

@@ -4,6 +4,13 @@ A character is a few curved strokes. Each of its drawings bends, turns, stretche
 and thickens them as another hand would. Training and test alphabets differ.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import argparse
 from pathlib import Path
 

@@ -11,6 +11,13 @@ Flip testing is left out, whatever the config says. Needs onnx and onnxruntime:
 pip install 'semamb_mm[onnx]'.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import warnings
 from pathlib import Path
 

@@ -7,6 +7,13 @@ Face300VWVideoDataset(data_root=FOLDER, ids=[...]) reads it.
 Start it again after an interruption, or with more --videos: what is there is kept.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import argparse
 
 from tqdm import tqdm

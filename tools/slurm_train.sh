@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tools/slurm_train.sh PARTITION JOB_NAME CONFIG [flags of tools/train.py]
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS describe the job.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS describe the job; PYTHON names the
+# interpreter.
 set -eu
 if [ $# -lt 3 ]; then
     echo "usage: $0 PARTITION JOB_NAME CONFIG [flags of tools/train.py]" >&2

@@ -1,5 +1,12 @@
 """Test a checkpoint with the stock MMEngine Runner."""
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import argparse
 from pathlib import Path
 

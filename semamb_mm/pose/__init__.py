@@ -6,10 +6,15 @@
 # What is registered is imported after the check, and for nothing else.
 # ruff: noqa: E402, F401, F403
 
-import semamb_mm.fileio
 from semamb_mm.compat import require_framework
 
-require_framework("semamb_mm.pose", "MMPose", "mmpose", "semamb_mm.pretrain")
+require_framework(
+    "semamb_mm.pose",
+    "MMPose",
+    ["mmpose.models", "mmpose.datasets", "mmpose.evaluation"],
+)
+
+import semamb_mm.fileio
 
 from .backbones import *
 from .datasets import *

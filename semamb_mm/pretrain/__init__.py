@@ -6,10 +6,13 @@
 # What is registered is imported after the check, and for nothing else.
 # ruff: noqa: E402, F401, F403
 
-import semamb_mm.fileio
 from semamb_mm.compat import require_framework
 
-require_framework("semamb_mm.pretrain", "MMPretrain", "mmpretrain", "semamb_mm.pose")
+require_framework(
+    "semamb_mm.pretrain", "MMPretrain", ["mmpretrain.models", "mmpretrain.datasets"]
+)
+
+import semamb_mm.fileio
 
 from .datasets import *
 from .heads import *

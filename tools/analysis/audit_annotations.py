@@ -16,6 +16,13 @@ Works on any top-down MMPose config and checkpoint; latent targets are shown and
 if the checkpoint has them.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 from pathlib import Path
 
 import numpy as np

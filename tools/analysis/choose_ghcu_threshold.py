@@ -10,6 +10,13 @@ tools/test.py and MMPose's inference use what the new checkpoint holds; its meta
 carries the curve.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import os
 from pathlib import Path
 

@@ -11,6 +11,13 @@ Reads the latent targets from a checkpoint and writes, into --out-dir:
 - ``moves.png``: how far targets moved, landmark by landmark.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import json
 from pathlib import Path
 

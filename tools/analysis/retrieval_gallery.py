@@ -13,6 +13,13 @@ Where the data set knows which labels are wrong (``label_noise``), those are mar
 and the ROC AUC of low attention as a sign of a wrong label is printed.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 from pathlib import Path
 
 import mmcv

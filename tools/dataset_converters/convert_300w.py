@@ -13,6 +13,13 @@ images are decoded, and every face that is not whole is named; then nothing is w
 unless --skip-bad leaves such faces out.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import argparse
 import os
 import sys

@@ -18,6 +18,13 @@ nothing is written, unless --skip-bad leaves its faces out. For the list, and wh
 it is not certain, see semamb_mm/formats/aflw_list.py.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import argparse
 import os
 import sys

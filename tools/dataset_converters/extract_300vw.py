@@ -15,6 +15,13 @@ written if nothing is wrong with its videos. Face300VWVideoDataset needs none of
 it reads the videos.
 """
 
+try:
+    import semamb_mm  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+    ) from error
+
 import argparse
 import sys
 from pathlib import Path
