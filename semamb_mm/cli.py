@@ -170,7 +170,12 @@ def _change_leaves(dataset: ConfigDict, changes: dict) -> None:
     """Change the settings of a data set, or of those that a wrapper's config holds."""
     parts = dataset.get("datasets") or [dataset.get("dataset")]
     if parts == [None]:
+        # The mark-up that is trained stays: its own landmarks are mapped first.
+        old = dataset.get("pipeline") or []
+        mapped = [step for step in old if "Converter" in str(step["type"])]
         dataset.update(deepcopy(changes))
+        if mapped:
+            dataset.pipeline = [*mapped, *dataset.pipeline]
     elif "pipeline" in dataset:
         dataset.pipeline = []  # each data set under it has the whole one
     for part in filter(None, parts):

@@ -23,6 +23,7 @@ from semamb_mm.pose.latent_targets.search import (
     complete_search_options,
 )
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
+from semamb_mm.pose.latent_targets.views import number_views
 
 from .train_pipeline import prepare_pipeline
 
@@ -175,6 +176,7 @@ class LatentTargetHook(Hook):
             self.freeze,
         )
         self._observer = head.register_heatmap_observer(self._keep_heatmaps)
+        number_views(runner.train_dataloader, self.store, _by_epoch(runner))
         _restart_workers(runner)
         runner.logger.info(
             f"Latent targets of {len(self.store)} samples x "

@@ -3,6 +3,7 @@
 - ``keys``: the name under which a sample's targets are kept;
 - ``samples``: the walk over a train data set, whatever wraps it;
 - ``store``: targets of all samples, in image pixels, shared with the workers;
+- ``views``: which view of a sample each draw of an epoch is;
 - ``warp``: image pixels to input pixels and back;
 - ``search``: what a batch's heatmaps say, in image pixels;
 - ``making``: targets of all annotations and search results together;

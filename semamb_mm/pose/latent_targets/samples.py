@@ -11,6 +11,13 @@ from mmengine.dataset import BaseDataset
 from .keys import sample_key
 from .store import LatentTargetStore
 
+# Under which a sample knows its row, and the annotation that its data set gave.
+ROW_KEY = "latent_row"
+ANNOTATION_KEY = "latent_annotation"
+LOADER = "LoadLatentTargets"
+# MMPose's transforms that map a data set's landmarks to another's; no image needed.
+CONVERTERS = ("KeypointConverter", "SingleHandConverter")
+
 
 def build_store(dataset) -> LatentTargetStore:
     """Return the store of a train data set, every target at its annotation.
@@ -24,28 +31,37 @@ def build_store(dataset) -> LatentTargetStore:
         ValueError: If landmark counts differ, an annotation is not finite,
             or two different samples share a key.
     """
-    keys, annotations, visible, frames = [], [], [], []
-    for key, info in keyed_annotations(located_samples(dataset)):
+    samples = located_samples(dataset)
+    keys, frames = [], []
+    annotations = visible = None
+    for row, (key, info) in enumerate(keyed_annotations(samples)):
         keypoints, shown = _landmarks(info, key)
-        if annotations and keypoints.shape != annotations[0].shape:
+        if annotations is None:
+            annotations = np.empty((len(samples), *keypoints.shape), np.float32)
+            visible = np.empty((len(samples), len(keypoints)), bool)
+        if keypoints.shape != annotations.shape[1:]:
             raise ValueError(
                 f"sample {key!r} has {len(keypoints)} landmarks, the ones "
-                f"before it {len(annotations[0])}"
+                f"before it {annotations.shape[1]}. Map each data set to one set of "
+                "landmarks, as MMPose's configs do: dict(type='KeypointConverter', "
+                "...) in its pipeline, before LoadLatentTargets"
             )
         keys.append(key)
-        annotations.append(keypoints)
-        visible.append(shown)
+        annotations[row], visible[row] = keypoints, shown
         frames.append(_frame(info))
+    if annotations is None:
+        raise ValueError("latent targets: the train data set has no samples")
     return LatentTargetStore(
         keys,
-        torch.from_numpy(np.stack(annotations)),
-        torch.from_numpy(np.stack(visible)),
-        frames,
+        torch.from_numpy(annotations),
+        torch.from_numpy(visible),
+        frames if any(frames) else None,
     )
 
 
 def located_samples(dataset) -> list[tuple[BaseDataset, int]]:
     """Return data set and index of every sample, in the order of the store's rows."""
+    set_converters(dataset)
     samples = []
     for leaf in _leaves(dataset):
         leaf.full_init()
@@ -58,13 +74,29 @@ def keyed_annotations(
 ) -> Iterator[tuple[str, dict]]:
     """Yield the key in the store and the info of each of :func:`located_samples`.
 
-    Images are neither read nor rendered.
+    Images are neither read nor rendered. Where the sample of a later data set has the
+    key of one before it, as image folders of equal content give, the data set's number
+    stands before it. Landmarks are those of the mark-up that is trained: see
+    :func:`set_converters`.
     """
+    taken: dict[str, BaseDataset] = {}
+    numbers: dict[int, int] = {}
     for dataset, index in samples:
+        number = numbers.setdefault(id(dataset), len(numbers))
         info = BaseDataset.get_data_info(dataset, index)
         if "dataset_name" not in info:
             info["dataset_name"] = dataset.metainfo.get("dataset_name", "")
-        yield sample_key(info, dataset), info
+        key = sample_key(info, dataset)
+        if taken.setdefault(key, dataset) is not dataset:
+            key = f"{number}:{key}"
+        yield key, convert(info, getattr(dataset, "_latent_converters", ()))
+
+
+def convert(info: dict, converters: Sequence) -> dict:
+    """Return a sample's info with its landmarks mapped by a pipeline's converters."""
+    for converter in converters:
+        info = converter(dict(info))
+    return info
 
 
 def transforms_of(dataset) -> list:
@@ -77,8 +109,10 @@ def transforms_of(dataset) -> list:
     ]
 
 
-def insert_first(dataset, transform) -> None:
-    """Put a transform before the pipeline of a data set, or of all that it wraps.
+def insert_loader(dataset, transform) -> None:
+    """Put a transform into the pipeline of a data set, or of all that it wraps.
+
+    It comes first, or after the last converter.
 
     Raises:
         ValueError: If one has no pipeline.
@@ -90,7 +124,64 @@ def insert_first(dataset, transform) -> None:
                 f"{type(leaf).__name__} has no pipeline to put "
                 f"dict(type='{type(transform).__name__}') into"
             )
-        steps.insert(0, transform)
+        last = [i for i, step in enumerate(steps) if is_a(step, *CONVERTERS)]
+        steps.insert(last[-1] + 1 if last else 0, transform)
+
+
+def set_converters(dataset) -> None:
+    """Tell each data set which converters its landmarks pass.
+
+    Those of its own pipeline and of its wrappers', as far as ``LoadLatentTargets``.
+
+    Raises:
+        ValueError: If a converter comes after it: it would map annotations away from
+            their latent targets.
+    """
+    for leaf, pipelines in _paths(dataset):
+        steps = [step for pipeline in pipelines for step in _steps(pipeline)]
+        loaders = [i for i, step in enumerate(steps) if is_a(step, LOADER)]
+        end = loaders[0] if loaders else len(steps)
+        late = [s for s in steps[end:] if is_a(s, *CONVERTERS)]
+        if late:
+            raise ValueError(
+                f"{type(late[0]).__name__} stands after LoadLatentTargets in the train "
+                f"pipeline of {type(leaf).__name__}: latent targets are kept in the "
+                "mark-up that is trained. Put LoadLatentTargets after it, or leave it "
+                "out of the config: LatentTargetHook then inserts it"
+            )
+        leaf._latent_converters = [s for s in steps[:end] if is_a(s, *CONVERTERS)]
+
+
+def mark_rows(dataset) -> None:
+    """Have each sample know its row in the store before its pipeline begins."""
+    first = 0
+    for leaf in _leaves(dataset):
+        steps = getattr(getattr(leaf, "pipeline", None), "transforms", None)
+        if steps is not None:
+            steps[:] = [s for s in steps if not isinstance(s, _TellRow)]
+            steps.insert(0, _TellRow(first, leaf._latent_converters))
+        first += len(leaf)
+
+
+class _TellRow:
+    """First in a data set's pipeline: adds the row and the annotation of a sample."""
+
+    def __init__(self, first: int, converters: Sequence) -> None:
+        self.first, self.converters = first, converters
+
+    def __call__(self, results: dict) -> dict:
+        """Add both, if the data set numbers its samples."""
+        if "sample_idx" in results:
+            results[ROW_KEY] = self.first + results["sample_idx"]
+            names = ("keypoints", "keypoints_visible")
+            annotation = {n: np.array(results[n]) for n in names if n in results}
+            results[ANNOTATION_KEY] = convert(annotation, self.converters)["keypoints"]
+        return results
+
+
+def is_a(step, *names: str) -> bool:
+    """Return whether a transform's class, or one of its parents, has such a name."""
+    return any(cls.__name__ in names for cls in type(step).__mro__)
 
 
 def _landmarks(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +223,16 @@ def _parts(dataset) -> list:
         return parts
     inner = getattr(dataset, "dataset", None)
     return [] if inner is None else [inner]
+
+
+def _paths(dataset, outer: tuple = ()) -> Iterator[tuple[BaseDataset, tuple]]:
+    """Yield each data set and the pipelines its samples pass, its own first."""
+    parts = _parts(dataset)
+    own = (getattr(dataset, "pipeline", None), *outer)
+    if not parts:
+        yield dataset, own
+    for part in parts:
+        yield from _paths(part, own)
 
 
 def _wrappers(dataset) -> Iterator:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import zlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
@@ -96,7 +98,11 @@ class LatentTargetStore:
         numbers = {video: i for i, (video, _) in enumerate(places)}
         self.sequences = torch.tensor([numbers[video] for video, _ in places])
         self.frame_numbers = torch.tensor([number for _, number in places])
-        # What a sample's augmentation is seeded with: [seed, epoch or iteration].
+        # What a sample's augmentation is seeded with: its key, and [seed, epoch or
+        # iteration]; which view this process fetches, and for which iteration.
+        hashes = (zlib.crc32(key.encode()) for key in self.keys)
+        self.key_hashes = np.fromiter(hashes, np.int64, len(self.keys))
+        self.view: tuple[int, int | None] = (0, None)
         self._clock = torch.zeros(2, dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:

@@ -8,6 +8,17 @@ import numpy as np
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
+# What ``PackPoseInputs`` must pack; a flip is only there where images are flipped.
+META_KEYS = (
+    "input_center",
+    "input_scale",
+    "input_size",
+    "img_shape",
+    "flip",
+    "flip_direction",
+    "flip_indices",
+)
+
 
 @dataclass(frozen=True)
 class InputWarp:
@@ -48,8 +59,17 @@ def input_warp(data_sample: PoseDataSample, *, use_udp: bool = False) -> InputWa
         data_sample: As packed after :class:`LoadLatentTargets`, whose fields
             ``annotated_keypoints`` and ``bbox_rotation`` are read.
         use_udp: Whether ``TopdownAffine`` ran with ``use_udp=True``.
+
+    Raises:
+        KeyError: If what leads back to the image has not been packed.
     """
     meta = data_sample.metainfo
+    missing = [key for key in META_KEYS[:3] if key not in meta]
+    if missing:
+        raise KeyError(
+            f"the samples lack {missing}, which latent targets need: add them to "
+            "dict(type='PackPoseInputs', meta_keys=...)"
+        )
     instances = data_sample.gt_instances
     num_keypoints = instances.annotated_keypoints.shape[1]
     rotation = float(np.asarray(instances.get("bbox_rotation", 0.0)).reshape(-1)[0])

@@ -42,6 +42,9 @@ class VideoShuffleSampler(Sampler):
             set keeps open.
     """
 
+    # What it repeats is padding, no other view of a sample.
+    DRAWS_ONCE = True
+
     def __init__(
         self,
         dataset: Dataset,

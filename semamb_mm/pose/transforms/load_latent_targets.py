@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import zlib
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -11,6 +10,7 @@ from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.registry import TRANSFORMS
 
 from semamb_mm.pose.latent_targets.keys import sample_key
+from semamb_mm.pose.latent_targets.samples import ANNOTATION_KEY, ROW_KEY
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
@@ -18,9 +18,10 @@ from semamb_mm.pose.latent_targets.store import LatentTargetStore
 class LoadLatentTargets(BaseTransform):
     """Put a sample's current latent targets in its annotation's place.
 
-    Stands in the train pipeline after ``LoadImage`` and before any transform
-    that moves landmarks. :class:`LatentTargetHook` gives it the store; without
-    a hook the sample passes through with its annotation.
+    Stands in the train pipeline after ``LoadImage`` (and ``KeypointConverter``, if
+    there is one) and before any transform that moves landmarks.
+    :class:`LatentTargetHook` gives it the store; without a hook the sample passes
+    through with its annotation.
 
     Required Keys:
 
@@ -42,11 +43,13 @@ class LoadLatentTargets(BaseTransform):
           ``transformed_keypoints`` and ``bbox_rotation``
 
     Args:
-        reseed (bool): Seed ``random`` and ``numpy.random`` anew for each
-            sample from (the run's seed, the epoch, the sample's key); in
+        reseed (bool): Seed ``random``, ``numpy.random`` and Albumentations'
+            generators anew for each sample from (the run's seed, the epoch, the
+            sample's key and, from the second view of the epoch on, its number); in
             iteration-based loops from the iteration instead of the epoch. The
             augmentation of a sample is then the same in every worker and
-            rank, and the same after a resume. Defaults to ``True``.
+            rank, and the same after a resume; copies that ``RepeatDataset`` or a
+            sampler makes differ. Defaults to ``True``.
     """
 
     PACKED_KEYS = (
@@ -62,6 +65,8 @@ class LoadLatentTargets(BaseTransform):
         super().__init__()
         self.reseed = reseed
         self.store: LatentTargetStore | None = None
+        # Albumentations' pipelines, which draw from generators of their own.
+        self.augmenters: list = []
 
     def connect(self, store: LatentTargetStore) -> None:
         """Take the targets from this store from now on."""
@@ -72,34 +77,31 @@ class LoadLatentTargets(BaseTransform):
 
         Raises:
             KeyError: If the store does not know the sample.
-            ValueError: If the sample holds more than one instance.
+            ValueError: If the sample holds more than one instance, or a transform
+                before this one has moved its landmarks.
         """
         if self.store is None:
             return results
-        key = sample_key(results, results.get("dataset"))
-        index = self.store.index.get(key)
-        if index is None:
-            raise KeyError(
-                f"no latent targets for sample {key!r}: it was not in the train "
-                "data set when training began"
-            )
+        row = results.pop(ROW_KEY, None)
+        if row is None:
+            row = self._row_by_key(results)
         annotation = np.asarray(results["keypoints"], dtype=np.float32)
         if annotation.shape[0] != 1:
             raise ValueError(
-                f"sample {key!r} holds {annotation.shape[0]} instances; latent "
-                "targets need data_mode='topdown', one instance a sample"
+                f"sample {_name(results)} holds {annotation.shape[0]} instances; "
+                "latent targets need data_mode='topdown', one instance a sample"
             )
+        visible = self.store.visible[row].numpy()
+        original = results.pop(ANNOTATION_KEY, None)
+        if original is not None:
+            _check_unmoved(results, annotation[0, :, :2], original[0, :, :2], visible)
+        view, moment = self.store.view
         if self.reseed:
-            seed, epoch = self.store.clock
-            mixed = (seed, epoch, zlib.crc32(key.encode()))
-            state = np.random.SeedSequence(mixed).generate_state(2)
-            random.seed(int(state[0]))
-            np.random.seed(int(state[1]))
+            self._reseed(row, view, moment)
         latent = annotation.copy()
-        visible = self.store.visible[index].numpy()
-        latent[0, visible, :2] = self.store.targets[index].numpy()[visible]
-        results["latent_index"] = np.array([index])
-        results["latent_view"] = np.array([0])
+        latent[0, visible, :2] = self.store.targets[row].numpy()[visible]
+        results["latent_index"] = np.array([row])
+        results["latent_view"] = np.array([view])
         results["annotated_keypoints"] = annotation[..., :2].copy()
         results["latent_keypoints"] = latent[..., :2].copy()
         results["keypoints"] = latent
@@ -111,5 +113,52 @@ class LoadLatentTargets(BaseTransform):
         )
         return results
 
+    def _row_by_key(self, results: dict) -> int:
+        key = sample_key(results, results.get("dataset"))
+        row = self.store.index.get(key)
+        if row is None:
+            raise KeyError(
+                f"no latent targets for sample {key!r}: it was not in the train "
+                "data set when training began"
+            )
+        return row
+
+    def _reseed(self, row: int, view: int, moment: int | None) -> None:
+        seed, epoch = self.store.clock
+        key_hash = int(self.store.key_hashes[row])
+        mixed = [seed, epoch if moment is None else moment, key_hash]
+        state = np.random.SeedSequence(mixed + [view] * (view > 0)).generate_state(2)
+        random.seed(int(state[0]))
+        np.random.seed(int(state[1]))
+        for augmenter in self.augmenters:
+            augmenter.set_random_seed(int(state[1]))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(reseed={self.reseed})"
+
+
+def _name(results: dict) -> str:
+    return repr(str(results.get("sample_key", results.get("img_path"))))
+
+
+def _check_unmoved(
+    results: dict, now: np.ndarray, original: np.ndarray, visible: np.ndarray
+) -> None:
+    """Refuse landmarks that are no longer where the data set gave them."""
+    place = (
+        "LoadLatentTargets must stand before every transform that moves landmarks, "
+        "right after LoadImage, and after a KeypointConverter"
+    )
+    if now.shape != original.shape:
+        raise ValueError(
+            f"sample {_name(results)} has {len(now)} landmarks at LoadLatentTargets, "
+            f"its data set gave {len(original)}: {place}"
+        )
+    distance = np.abs(now - original.astype(np.float32))[visible].max(-1, initial=0)
+    if distance.size and not distance.max() <= 1e-3:
+        landmark = int(np.flatnonzero(visible)[np.argmax(distance)])
+        raise ValueError(
+            f"sample {_name(results)}: landmark {landmark} is at "
+            f"{now[landmark].tolist()} at LoadLatentTargets and was annotated at "
+            f"{original[landmark].tolist()}: {place}"
+        )

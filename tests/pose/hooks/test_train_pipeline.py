@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmpose.registry import DATASETS
 
@@ -86,7 +87,7 @@ def test_a_loader_in_the_config_stays_where_it_is(tmp_path):
         for i, step in enumerate(dataset.pipeline.transforms)
         if isinstance(step, LoadLatentTargets)
     ]
-    assert places == [1]
+    assert places == [2]  # after LoadImage and what tells the row
 
 
 def test_what_cannot_be_prepared_is_refused(tmp_path):
@@ -99,3 +100,48 @@ def test_what_cannot_be_prepared_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match="Bare has no pipeline.*LoadLatentTargets"):
         prepare_pipeline(Bare())
+
+
+def test_what_leads_back_to_the_image_is_packed(tmp_path):
+    steps = tiny_config(tmp_path).train_dataloader.dataset.pipeline
+    steps[-1]["meta_keys"] = ("id", "img_path", "input_size")
+    dataset = build(faces(steps))
+    prepare_pipeline(dataset)
+    loader = next(
+        s for s in dataset.pipeline.transforms if isinstance(s, LoadLatentTargets)
+    )
+    loader.connect(build_store(dataset))
+    meta = dataset[0]["data_samples"].metainfo
+    assert {"input_center", "input_scale", "img_shape", "flip_indices"} <= set(meta)
+    assert tuple(steps[-1]["meta_keys"]) == ("id", "img_path", "input_size")
+
+
+@pytest.mark.parametrize("place", ["combined", "leaf"])
+def test_two_roots_with_equal_names_and_other_mark_ups(tmp_path, place):
+    """MMPose's recipe for several data sets: converters in the leaves' pipelines."""
+    steps = stock_pipeline(tmp_path)
+    swap = [(i, 67 - i) for i in range(68)]
+    convert = dict(type="KeypointConverter", num_keypoints=68, mapping=swap)
+    load = dict(type="LoadLatentTargets")
+    inner = [load] if place == "leaf" else []
+    outer = steps if inner else [steps[0], load, *steps[1:]]
+    dataset = build(
+        dict(
+            type="CombinedDataset",
+            metainfo=dict(from_file="configs/_base_/datasets/300w.py"),
+            pipeline=outer,
+            datasets=[faces(inner), faces([convert, *inner])],
+        )
+    )
+    loaders, _ = prepare_pipeline(dataset)
+    store = build_store(dataset)
+    assert store.keys[2:] == [f"1:{key}" for key in store.keys[:2]]
+    assert torch.equal(store.annotations[2:], store.annotations[:2].flip(1))
+    store.targets += torch.arange(4.0)[:, None, None]
+    for loader in loaders:
+        loader.connect(store)
+    for row in range(4):
+        instances = dataset[row]["data_samples"].gt_instances
+        assert instances.latent_index.tolist() == [row]
+        found = instances.latent_keypoints[0]
+        np.testing.assert_array_equal(found, store.targets[row].numpy())

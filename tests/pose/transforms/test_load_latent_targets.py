@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 from mmengine.dataset import pseudo_collate
+from mmpose.registry import TRANSFORMS
 from torch.utils.data import DataLoader
 
+from semamb_mm.pose.hooks.train_pipeline import prepare_pipeline
+from semamb_mm.pose.latent_targets.samples import build_store
 from tests.pose.augmented import BOX, FLIPS, attach_moved_store, loader_of, make_dataset
 
 
@@ -79,7 +82,79 @@ def test_augmentation_depends_on_seed_epoch_and_sample_only():
     assert scales([0])[0] != first[0]
     store.clock = (6, 1)
     assert scales([0])[0] != first[0]
+    store.clock = (5, 1)
+    store.view = (1, None)
+    again = scales([0, 1])
+    assert all(again[i] != first[i] for i in again) and scales([0, 1]) == again
+    store.view = (0, 1)  # fetched ahead of the clock, in an iteration-based loop
+    store.clock = (5, 0)
+    assert scales([0])[0] == first[0]
+    store.view = (0, None)
     loader_of(dataset).reseed = False
     store.clock = (5, 1)
     np.random.seed(0)
     assert scales([0])[0] != scales([0])[0]
+
+
+def test_generators_of_albumentations_are_seeded_anew():
+    class Compose:
+        seeds: list = []
+
+        def set_random_seed(self, seed):
+            self.seeds.append(seed)
+
+    dataset = make_dataset()
+    store = attach_moved_store(dataset)
+    loader_of(dataset).augmenters = [Compose()]
+    for clock, index in (((5, 1), 0), ((5, 1), 0), ((5, 2), 0), ((5, 1), 1)):
+        store.clock = clock
+        dataset[index]
+    first, again, *others = Compose.seeds
+    assert first == again and len({first, *others}) == 3
+
+
+def moved(results):
+    results["keypoints"] = results["keypoints"] + 3.0
+    return results
+
+
+def fewer(results):
+    results["keypoints"] = results["keypoints"][:, 1:]
+    return results
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (moved, r"'synthetic/seed0/000001': landmark \d+ is at \[.*annotated at \["),
+        (fewer, "'synthetic/seed0/000001' has 67 landmarks.* gave 68"),
+    ],
+)
+def test_landmarks_that_moved_before_are_refused(change, message):
+    dataset = make_dataset()
+    loaders, _ = prepare_pipeline(dataset)
+    loaders[0].connect(build_store(dataset))
+    steps = dataset.pipeline.transforms
+    steps.insert(steps.index(loaders[0]), change)
+    with pytest.raises(ValueError, match=f"{message}.*right after LoadImage"):
+        dataset[1]
+
+
+def test_a_converter_before_is_part_of_the_store():
+    dataset = make_dataset()
+    swap = [(i, 67 - i) for i in range(68)]
+    steps = dataset.pipeline.transforms
+    converter = TRANSFORMS.build(
+        dict(type="KeypointConverter", num_keypoints=68, mapping=swap)
+    )
+    steps.insert(0, converter)
+    loaders, _ = prepare_pipeline(dataset)
+    store = build_store(dataset)
+    loaders[0].connect(store)
+    raw = dataset.get_data_info(0)["keypoints"][0]
+    assert np.array_equal(store.annotations[0].numpy(), raw[::-1])
+    store.targets[0] += 1
+    instances = dataset[0]["data_samples"].gt_instances
+    assert np.array_equal(instances.latent_keypoints[0], raw[::-1] + 1)
+    order = [steps.index(step) for step in (converter, loaders[0])]
+    assert order == sorted(order)
