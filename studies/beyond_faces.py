@@ -1,0 +1,317 @@
+"""Latent targets on data that are no faces: better, or left alone?
+
+Cases, one or several of:
+
+- ``xrays``: lateral head X-rays that two dentists annotated independently, at
+  XRAY_ROOT (``annotator_1.json`` and ``annotator_2.json`` in COCO layout, ``group`` and
+  ``fold`` of every image). Training knows one dentist. Targets and annotations are
+  compared with the other one, mean offsets of each landmark taken out; in percent of
+  the distance from Sella to Nasion.
+- ``bodies``: generated figures, laid out as COCO, whose true joints are known and whose
+  annotators slide along the limbs. Errors are against the truth; in percent of the
+  figure's height.
+
+Both are trained from stock configs (``studies/configs``): a plain detector by MMPose's
+own head, then the same run goes on with ``SemanticAlignmentHead`` and
+``LatentTargetHook(consensus=dict())`` in its place. Search and consensus have their
+defaults.
+
+Prints for each case the RMS of annotations and of targets and how much less that of
+the targets is, with the 95 % interval of a bootstrap over pictures (X-rays: over groups
+of equal pictures), in which annotations and targets of a picture stay together.
+Finished runs are not repeated and stopped ones go on: give the command again.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from semamb_mm.formats.files import atomic_write
+from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY
+
+from .engine import (
+    NOTHING_FINISHED,
+    ROOT,
+    Change,
+    Run,
+    hook,
+    markdown,
+    measured,
+    merged,
+    study_parser,
+    train_all,
+)
+from .stick_figures import write_figures
+
+CONFIGS = ROOT / "studies/configs"
+FIGURES = 400
+FOLDS = 5
+SELLA, NASION = 0, 1
+
+
+def parse_args():
+    """Read the command line."""
+    parser = study_parser(__doc__, "work_dirs/beyond_faces", cases=("xrays", "bodies"))
+    parser.add_argument(
+        "--folds", type=int, nargs="+", default=[0], help="of the X-rays, 0 to 4"
+    )
+    parser.add_argument(
+        "--annotators", type=int, nargs="+", default=[1], help="of the X-rays, 1 and 2"
+    )
+    return parser.parse_args()
+
+
+def until(start: int) -> Change:
+    """Stop where the search starts; the schedule stays that of the whole training."""
+    return lambda config: config.train_cfg.update(max_epochs=start)
+
+
+def on_images(root: Path, ann_file: Path, images: str) -> Change:
+    """Train on a data set in COCO's layout."""
+
+    def change(config) -> None:
+        config.train_dataloader.dataset.update(
+            data_root=str(root), ann_file=str(ann_file), data_prefix=dict(img=images)
+        )
+
+    return change
+
+
+def every_twentieth(config) -> None:
+    """Write a checkpoint every 20 epochs and keep the last."""
+    config.default_hooks.checkpoint.update(interval=20, max_keep_ckpts=1)
+
+
+def chain(names: Sequence[str], seed: int, data: Change, args) -> Run:
+    """Return the run with the search; the plain one is trained first."""
+    case, work_dir = names[0], Path(args.work_dir)
+    config = CONFIGS / f"{case}_sa.py"
+    last = merged(args.cfg_options)
+    aligned = Run(
+        (*names, "aligned"), seed, work_dir, config, (data, every_twentieth, last)
+    )
+    start = hook(aligned.resolved).start
+    changes = (data, every_twentieth, last, until(start))
+    plain = Run((*names, "plain"), seed, work_dir, CONFIGS / f"{case}.py", changes)
+    return Run(
+        aligned.names,
+        seed,
+        work_dir,
+        config,
+        aligned.changes,
+        after=plain,
+        start=start,
+    )
+
+
+# X-rays
+
+
+def xray_root() -> Path:
+    """Return where the X-rays are.
+
+    Raises:
+        SystemExit: If XRAY_ROOT is no such folder.
+    """
+    root = Path(os.environ.get("XRAY_ROOT", ""))
+    if not (root / "annotator_1.json").is_file():
+        raise SystemExit("xrays needs XRAY_ROOT: a folder with annotator_1.json")
+    return root.resolve()
+
+
+def training_part(root: Path, annotator: int, fold: int, work_dir: Path) -> Path:
+    """Write the annotations of all folds but one; return the file."""
+    content = json.loads((root / f"annotator_{annotator}.json").read_text())
+    content["images"] = [i for i in content["images"] if i["fold"] != fold]
+    kept = {image["id"] for image in content["images"]}
+    content["annotations"] = [
+        a for a in content["annotations"] if a["image_id"] in kept
+    ]
+    name = f"annotator{annotator}_without{fold}.json"
+    with atomic_write(work_dir.resolve() / "xrays" / name) as file:
+        json.dump(content, file)
+    return work_dir.resolve() / "xrays" / name
+
+
+def plan_xrays(args) -> list[Run]:
+    """Return a run for each annotator, fold and seed."""
+    root, work_dir = xray_root(), Path(args.work_dir)
+    return [
+        chain(
+            ("xrays", f"annotator {annotator}", f"fold {fold}"),
+            seed,
+            on_images(root, training_part(root, annotator, fold, work_dir), ""),
+            args,
+        )
+        for seed in args.seeds
+        for annotator in args.annotators
+        for fold in args.folds
+    ]
+
+
+def landmarks_of(content: dict) -> tuple[dict[int, np.ndarray], dict[int, int]]:
+    """Return points ``(K, 3)`` and group of each image, by the annotation's id."""
+    groups = {image["id"]: image["group"] for image in content["images"]}
+    points, of = {}, {}
+    for annotation in content["annotations"]:
+        points[annotation["id"]] = np.reshape(annotation["keypoints"], (-1, 3))
+        of[annotation["id"]] = groups[annotation["image_id"]]
+    return points, of
+
+
+def without_offsets(differences: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Take each landmark's mean over pictures out of ``(N, K, 2)``."""
+    weights = seen[..., None]
+    mean = (differences * weights).sum(0) / weights.sum(0).clip(1)
+    return differences - mean
+
+
+def squares_xrays(run: Run) -> dict:
+    """Return squared distances to the other dentist of one run's training pictures."""
+    root, annotator = xray_root(), int(run.names[1].split()[1])
+    other = json.loads((root / f"annotator_{3 - annotator}.json").read_text())
+    second, groups = landmarks_of(other)
+    state = torch.load(run.checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+    ids = [int(key.rsplit("#", 1)[1]) for key in state["keys"]]
+    truth = np.stack([second[i] for i in ids])
+    seen = state["visible"].numpy() & (truth[..., 2] > 0)
+    unit = np.linalg.norm(truth[:, SELLA, :2] - truth[:, NASION, :2], axis=-1)
+    found = dict(groups=[groups[i] for i in ids], seen=seen.sum(1).tolist())
+    for name in ("annotations", "targets"):
+        difference = (state[name].double().numpy() - truth[..., :2]) / unit[
+            :, None, None
+        ]
+        square = (without_offsets(difference, seen) ** 2).sum(-1)
+        found[name] = (1e4 * (square * seen).sum(1)).tolist()
+    return found
+
+
+# Generated bodies
+
+
+def figures_of(seed: int, args) -> Path:
+    """Return the folder of a seed's figures."""
+    return Path(args.work_dir).resolve() / "bodies" / f"figures_seed{seed}"
+
+
+def plan_bodies(args) -> list[Run]:
+    """Return a run for each seed."""
+    runs = []
+    for seed in args.seeds:
+        root = figures_of(seed, args)
+        ann_file = Path("annotations/person_keypoints_train2017.json")
+        data = on_images(root, ann_file, "train2017/")
+        runs.append(chain(("bodies",), seed, data, args))
+        if not args.report:
+            write_figures(root, FIGURES, seed)
+    return runs
+
+
+def squares_bodies(run: Run) -> dict:
+    """Return squared errors of one run's training figures."""
+    root = Path(run.resolved.train_dataloader.dataset.data_root)
+    truth = json.loads((root / "truth.json").read_text())
+    state = torch.load(run.checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+    ids = [key.rsplit("#", 1)[1] for key in state["keys"]]
+    real = np.array([truth[i]["joints"] for i in ids])
+    height = np.array([truth[i]["height"] for i in ids])[:, None, None]
+    seen = state["visible"].numpy()
+    found = dict(groups=[int(i) for i in ids], seen=seen.sum(1).tolist())
+    for name in ("annotations", "targets"):
+        error = (state[name].double().numpy() - real) / height
+        found[name] = (1e4 * ((error**2).sum(-1) * seen).sum(1)).tolist()
+    return found
+
+
+# Tables
+
+
+def resampled(squares: Sequence[dict], draws: int = 2000) -> dict[str, float]:
+    """Return RMS of annotations and targets, and the interval of their ratio.
+
+    Args:
+        squares: For each run groups, numbers of landmarks and summed squares of its
+            pictures. A group that several runs saw is drawn with all its pictures.
+        draws: Of the bootstrap.
+    """
+    groups = sorted({g for run in squares for g in run["groups"]})
+    place = {group: i for i, group in enumerate(groups)}
+    sums = {name: np.zeros(len(groups)) for name in ("seen", "annotations", "targets")}
+    for run in squares:
+        rows = [place[group] for group in run["groups"]]
+        for name, total in sums.items():
+            np.add.at(total, rows, run[name])
+
+    def rms(name: str, weight: np.ndarray) -> np.ndarray:
+        return np.sqrt(weight @ sums[name] / (weight @ sums["seen"]))
+
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(groups), [1 / len(groups)] * len(groups), draws)
+    change = 100 * (rms("targets", drawn) / rms("annotations", drawn) - 1)
+    once = np.ones(len(groups))
+    before, after = (float(rms(name, once)) for name in ("annotations", "targets"))
+    low, high = np.percentile(change, (2.5, 97.5))
+    return dict(
+        pictures=len(groups),
+        annotations=before,
+        targets=after,
+        change=100 * (after / before - 1),
+        low=float(low),
+        high=float(high),
+    )
+
+
+CASES: dict[str, tuple[Callable, Callable]] = dict(
+    xrays=(plan_xrays, squares_xrays), bodies=(plan_bodies, squares_bodies)
+)
+
+
+def table(found: dict[tuple[str, str], dict[str, float]]) -> str:
+    """Return Markdown of case and run to figures."""
+    head = ("data", "run", "pictures", "annotations", "targets", "change", "95 %")
+    rows = [
+        (
+            case,
+            run,
+            f"{f['pictures']}",
+            f"{f['annotations']:.3f}",
+            f"{f['targets']:.3f}",
+            f"{f['change']:+.1f} %",
+            f"{f['low']:+.1f} to {f['high']:+.1f}",
+        )
+        for (case, run), f in found.items()
+    ]
+    return markdown(head, rows) + "\n"
+
+
+def main():
+    """Train what is missing and report."""
+    args = parse_args()
+    runs = [run for case in args.cases or CASES for run in CASES[case][0](args)]
+    if not args.report:
+        train_all(runs, args.jobs)
+    found, squares = {}, {}
+    for run in runs:
+        if run.finished:
+            case = run.names[0]
+            figures = measured(run, CASES[case][1])
+            squares.setdefault(case, []).append(figures)
+            what = ", ".join([*run.names[1:-1], f"seed {run.seed}"])
+            found[case, what] = resampled([figures])
+    if not found:
+        raise SystemExit(NOTHING_FINISHED)
+    for case, parts in squares.items():
+        if len(parts) > 1:
+            found[case, "all"] = resampled(parts)
+    text = table(found)
+    with atomic_write(Path(args.work_dir) / "table.md") as file:
+        file.write(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
