@@ -8,6 +8,11 @@ from .semantic_alignment_head import (
     SemanticAlignmentMSPNHead,
     SemanticAlignmentViPNASHead,
 )
+from .simcc import (
+    SemanticAlignmentRTMCCHead,
+    SemanticAlignmentRTMWHead,
+    SemanticAlignmentSimCCHead,
+)
 
 __all__ = [
     "SemanticAlignmentCPMHead",
@@ -15,6 +20,9 @@ __all__ = [
     "SemanticAlignmentHeatmapHead",
     "SemanticAlignmentMSPNHead",
     "SemanticAlignmentMixin",
+    "SemanticAlignmentRTMCCHead",
+    "SemanticAlignmentRTMWHead",
+    "SemanticAlignmentSimCCHead",
     "SemanticAlignmentViPNASHead",
     "last_stage",
 ]
