@@ -29,6 +29,8 @@ load = [
 ]
 moves = dict(magnitude_level=10, magnitude_std='inf', prob=1.0, pad_val=255)
 pack = dict(type='PackInputs')
+# MMPretrain's inferencers read images themselves, in colour: one channel again.
+grey = dict(type='RandomGrayscale', prob=1.0, channel_weights=(1, 2, 1))
 train_dataloader = dict(
     batch_size=128,
     num_workers=0,
@@ -56,7 +58,7 @@ val_dataloader = dict(
         type='OmniglotRetrieval',
         data_root=data_root,
         split='test',
-        pipeline=[*load, pack]))
+        pipeline=[*load, grey, pack]))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='SelfRetrievalMetric', topk=(1, 2, 4, 8))
 test_evaluator = val_evaluator

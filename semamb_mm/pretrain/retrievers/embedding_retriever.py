@@ -18,7 +18,7 @@ class EmbeddingRetriever(ImageToImageRetriever):
     themselves, so there is no gallery to match against while predicting:
     metrics such as ``SelfRetrievalMetric`` collect ``data_sample.embedding``.
     With a ``prototype`` it matches against that one too, as the stock
-    retriever does.
+    retriever does; MMPretrain's ``ImageRetrievalInferencer`` gives it one.
 
     Args:
         image_encoder (dict | list[dict]): Backbone, or backbone and neck.
@@ -63,9 +63,9 @@ class EmbeddingRetriever(ImageToImageRetriever):
     ) -> list[DataSample]:
         """Return data samples with ``embedding`` ``(D,)``, and the match if any."""
         embeddings = self.extract_feat(inputs)
-        if self.matches:
-            if not self.prototype_inited:
-                self.prepare_prototype()
+        if self.matches and not self.prototype_inited:
+            self.prepare_prototype()
+        if self.prototype_inited:
             data_samples = self._get_predictions(
                 self.matching(embeddings), data_samples
             )
