@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 from mmengine.dataset import InfiniteSampler
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.pose.latent_targets.making import TargetMaker
+from semamb_mm.pose.latent_targets.options import check_options
 from semamb_mm.pose.latent_targets.samples import build_store
 from semamb_mm.pose.latent_targets.search import (
     ANCHORS,
@@ -90,19 +92,19 @@ class LatentTargetHook(Hook):
               curve each, and how far annotations may be off across it.
 
     Raises:
-        ValueError: On an unknown ``anchor`` or option of the search, options of
-            the search here and in the head, a ``freeze`` index that the
+        ValueError: On an unknown argument, ``anchor`` or option of the search, options
+            of the search here and in the head, a ``freeze`` index that the
             data set lacks, ``temporal`` without neighbouring frames, a head for
             another number of landmarks than the data set's, or a checkpoint whose
             targets are of other data.
-        TypeError: If the model's head cannot be observed.
+        TypeError: If the model's head cannot be observed, or without ``start``.
     """
 
     priority = "NORMAL"
 
     def __init__(
         self,
-        start: int,
+        start: int | None = None,
         by_epoch: bool = True,
         interval: int = 1,
         anchor: str = "annotation",
@@ -111,7 +113,14 @@ class LatentTargetHook(Hook):
         consensus: dict | None = None,
         temporal: dict | None = None,
         search: dict | None = None,
+        **unknown,
     ) -> None:
+        known = set(inspect.signature(type(self)).parameters) - {"unknown"}
+        check_options(
+            f"{type(self).__name__}: unknown argument", known, unknown, lambda: None
+        )
+        if start is None:
+            raise TypeError(f"{type(self).__name__} needs start: the first to search")
         if anchor not in ANCHORS:
             raise ValueError(f"anchor must be one of {ANCHORS}, got {anchor!r}")
         if start < 0 or interval < 1:
@@ -250,6 +259,13 @@ class LatentTargetHook(Hook):
             raise ValueError(
                 "LatentTargetHook(by_epoch=True) never starts in an iteration-based "
                 "train loop: give start and interval in iterations and by_epoch=False"
+            )
+        unit = "epochs" if self.by_epoch else "iters"
+        total = getattr(runner, f"max_{unit}")
+        if self.start >= total:
+            runner.logger.warning(
+                f"LatentTargetHook never searches: start={self.start} is not below the "
+                f"{total} {unit} of the training (train_cfg.max_{unit})"
             )
 
     def _tell_frames_that_agree(self, runner: Runner) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 
 def check_options(
@@ -22,7 +23,10 @@ def check_options(
         ValueError: On an unknown name, or what the function raises on a value.
         TypeError: What the function raises on a value of a wrong type.
     """
+    known = sorted(known)
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise ValueError(f"{complaint} {unknown}; known are {sorted(known)}")
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{complaint} {unknown}; known are {known}{hint}")
     call()

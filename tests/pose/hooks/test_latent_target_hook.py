@@ -333,6 +333,48 @@ def test_epochs_in_an_iteration_based_loop_are_refused(make_runner):
         runner.train()
 
 
+@pytest.mark.parametrize(
+    "start, by_epoch, loop, said",
+    [
+        (2, True, dict(max_epochs=2), "start=2 is not below the 2 epochs"),
+        (1, True, dict(max_epochs=2), None),
+        (99, False, dict(max_epochs=2), "start=99 is not below the"),
+        (
+            3,
+            False,
+            dict(_delete_=True, by_epoch=False, max_iters=3, val_interval=99),
+            "start=3 is not below the 3 iters",
+        ),
+    ],
+)
+def test_a_search_that_never_starts_is_warned_of_first(
+    make_runner, monkeypatch, start, by_epoch, loop, said
+):
+    runner = make_runner(
+        custom_hooks=hooks(start=start, by_epoch=by_epoch),
+        train_cfg=loop,
+        log_processor=dict(by_epoch=loop.get("by_epoch", True)),
+    )
+    warnings = []
+    monkeypatch.setattr(runner.logger, "warning", warnings.append)
+    hook_of(runner)._check_loop(runner)  # of before_train
+    assert [said in text for text in warnings] == ([True] if said else [])
+
+
+def test_unknown_arguments_are_named_with_the_known_ones(make_runner):
+    with pytest.raises(ValueError) as caught:
+        make_runner(custom_hooks=[dict(type="LatentTargetHook", strat=3)])
+    text = str(caught.value)
+    assert "unknown argument ['strat']" in text and "did you mean 'start'?" in text
+    assert "'consensus'" in text and "'momentum'" in text and "unknown'" not in text
+    with pytest.raises(TypeError, match="needs start"):
+        LatentTargetHook()
+    with pytest.raises(ValueError, match="did you mean 'shrinkage'"):
+        make_runner(custom_hooks=hooks(start=0, consensus=dict(shrinkge=1))).train()
+    with pytest.raises(ValueError, match="did you mean 'likelihood'"):
+        LatentTargetHook(start=0, search=dict(liklihood=1))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_gradient_accumulation_and_mixed_precision(make_runner, monkeypatch, dtype):
     wrapper = dict(type="OptimWrapper", accumulative_counts=2)
