@@ -240,5 +240,6 @@ def _check_arguments(head: type, given: Mapping) -> None:
             raise ValueError(f"{message} In place of {other.__name__}: {advice}")
     raise ValueError(
         f"{message} It takes the place of HeatmapHead, or of CPMHead if num_stages is "
-        "given; the other heatmap heads' types are in docs/semantic_alignment.md"
+        "given; write SemanticAlignment before the name of MSPNHead, ViPNASHead, "
+        "RTMCCHead or SimCCHead. No other head can be searched"
     )
