@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,21 +19,36 @@ from semamb_mm.faces.roll import face_roll
 from .frozen_detector_estimator import FrozenDetectorEstimator
 
 
-def turn(images: Tensor, degrees: Tensor) -> Tensor:
+def turn(
+    images: Tensor,
+    degrees: Tensor,
+    scale_factor: Sequence[float] = (1.0, 1.0),
+    center: Sequence[float] | None = None,
+) -> Tensor:
     """Turn images about their middle, such that what leant by ``degrees`` is upright.
 
-    Bilinear; cells from outside are 0. The middle is where ``TopdownAffine`` puts the
-    box's centre, pixel (W / 2, H / 2), the first pixel being (0, 0).
+    Bilinear; cells from outside are 0. The middle is where ``get_warp_matrix`` puts the
+    box's centre and ``TopdownPoseEstimator`` looks for it, with UDP or without: pixel
+    (W / 2, H / 2) of the input, the first pixel being (0, 0).
 
     Args:
         images: ``(B, C, H, W)``.
         degrees: ``(B,)``, clockwise.
+        scale_factor: Pixels of the input in a cell, along x and y.
+        center: What to turn about, pixels of the input; the middle cell by default.
     """
     height, width = images.shape[-2:]
     cos, sin = torch.cos(torch.deg2rad(degrees)), torch.sin(torch.deg2rad(degrees))
+    per_x, per_y = (float(pixels) for pixels in scale_factor)
+    down, across = sin * (per_x / per_y), sin * (per_y / per_x)
+    # How far the centre lies from the middle cell.
+    dx = 0.0 if center is None else float(center[0]) / per_x - width / 2
+    dy = 0.0 if center is None else float(center[1]) / per_y - height / 2
+    off_x, off_y = dx - cos * dx + across * dy, dy - cos * dy - down * dx
     # In affine_grid's coordinates, whose origin lies half a pixel beside the middle.
-    x = torch.stack([cos, -sin * height / width, (1 - cos + sin) / width], -1)
-    y = torch.stack([sin * width / height, cos, (1 - cos - sin) / height], -1)
+    x = [cos, -across * height / width, (1 - cos + across + 2 * off_x) / width]
+    y = [down * width / height, cos, (1 - cos - down + 2 * off_y) / height]
+    x, y = torch.stack(x, -1), torch.stack(y, -1)
     theta = torch.stack([x, y], 1).to(images)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False)
@@ -78,8 +94,7 @@ class RollNormalizedEstimator(TopdownPoseEstimator):
         keypoints = sample.pred_instances.keypoints[0, :, :2]
         return face_roll(keypoints, sample.metainfo["flip_indices"])
 
-    @staticmethod
-    def _turn_back(sample: PoseDataSample, roll: Tensor) -> None:
+    def _turn_back(self, sample: PoseDataSample, roll: Tensor) -> None:
         center = np.asarray(sample.metainfo["input_center"])
         angle = math.radians(float(roll))
         cos, sin = math.cos(angle), math.sin(angle)
@@ -90,7 +105,16 @@ class RollNormalizedEstimator(TopdownPoseEstimator):
         instances.rolls = np.array([float(roll)])
         if "pred_fields" in sample:
             fields = sample.pred_fields
-            fields.heatmaps = turn(fields.heatmaps[None], -roll[None])[0]
+            fields.heatmaps = turn(
+                fields.heatmaps[None], -roll[None], *self._cells(fields.heatmaps)
+            )[0]
+
+    def _cells(self, heatmaps: Tensor) -> tuple:
+        """Return pixels in a cell of the heatmaps, and the input's middle in pixels."""
+        decoder = getattr(self.head, "decoder", None)
+        if tuple(getattr(decoder, "heatmap_size", ())) != heatmaps.shape[:0:-1]:
+            return ()
+        return decoder.scale_factor, np.asarray(decoder.input_size) / 2
 
 
 @MODELS.register_module()

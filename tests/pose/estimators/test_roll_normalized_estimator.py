@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import get_warp_matrix
 
@@ -141,6 +141,34 @@ def test_heatmaps_are_turned_back_too():
         heatmap = sample.pred_fields.heatmaps[0]
         assert np.abs(middle(heatmap) - middle(image)).max() < 0.05
         assert heatmap.max() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["MSRAHeatmap", "UDPHeatmap"])
+@pytest.mark.parametrize("width", [96, 128])
+def test_coarse_heatmaps_are_turned_back_about_the_inputs_middle(kind, width):
+    """UDP's first and last cell lie on the input's rim: its middle cell is another."""
+    size, cells = (width, 96), (width // 4, 24)
+    codec = KEYPOINT_CODECS.build(
+        dict(type=kind, input_size=size, heatmap_size=cells, sigma=2)
+    )
+    model = estimator(Oracle())
+    model.head.decoder = codec
+    center, truth = np.array([width, 96]) / 2, np.array([width / 2 + 12.0, 64.0])
+    for degrees in (60.0, -140.0):
+        angle = np.deg2rad(degrees)
+        turned = center + (truth - center) @ np.array(
+            [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        )
+        y, x = np.mgrid[: cells[1], : cells[0]]
+        at = turned / codec.scale_factor
+        heatmap = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / 8)[None]
+        sample = PoseDataSample(metainfo=dict(input_center=center))
+        sample.pred_instances = InstanceData(keypoints=turned[None, None].copy())
+        sample.pred_fields = PixelData(heatmaps=torch.from_numpy(heatmap).float())
+        model._turn_back(sample, torch.tensor(degrees))
+        assert np.allclose(sample.pred_instances.keypoints[0, 0], truth)
+        found = middle(sample.pred_fields.heatmaps[0]) * codec.scale_factor
+        assert np.abs(found - truth).max() < 0.1
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (48, 64), (65, 50)])

@@ -477,6 +477,10 @@ def test_bad_set_ups_are_named(make_runner):
         make_runner(custom_hooks=hooks(start=0, freeze=[3, 68, -1])).train()
     with pytest.raises(TypeError, match="SemanticAlignmentHead.*CPMHead"):
         make_runner(model=dict(head=dict(type="CPMHead", num_stages=1))).train()
+    with pytest.raises(
+        ValueError, match=r"finds 19 landmarks \(model.*out_channels=19"
+    ):
+        make_runner(model=dict(head=dict(out_channels=19))).train()
     pipeline = [
         dict(type="LoadImage"),
         dict(type="GetBBoxCenterScale"),
