@@ -11,7 +11,8 @@ from torch import Tensor
 
 WORKING = (
     "The codecs that work are MSRAHeatmap, UDPHeatmap and MegviiHeatmap; SimCCLabel "
-    "with type='SemanticAlignmentRTMCCHead' or 'SemanticAlignmentSimCCHead'"
+    "with type='SemanticAlignmentRTMCCHead' (RTMPose), 'SemanticAlignmentRTMWHead' or "
+    "'SemanticAlignmentSimCCHead'"
 )
 _SIMCC = "makes a distribution along x and one along y, no heatmaps"
 _COORDINATES = "stands for coordinates, and there is no heatmap that could be searched"

@@ -241,5 +241,5 @@ def _check_arguments(head: type, given: Mapping) -> None:
     raise ValueError(
         f"{message} It takes the place of HeatmapHead, or of CPMHead if num_stages is "
         "given; write SemanticAlignment before the name of MSPNHead, ViPNASHead, "
-        "RTMCCHead or SimCCHead. No other head can be searched"
+        "RTMCCHead, RTMWHead or SimCCHead. No other head can be searched"
     )
