@@ -1,8 +1,8 @@
 """A user's folder: a config of a few lines on a stock one, and the data it names."""
 
+import importlib
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ TRAIN = Path(mmpose.__file__).parent / ".mim/tools/train.py"
 PAGE = (ROOT / "docs/own_config.md").read_text(encoding="utf-8")
 CONFIG = re.search(r"<!-- tested -->\n```python\n(.*?)```", PAGE, re.S).group(1)
 # What the page says has been tried.
-TRIED = re.findall(r"^\| [^|]+ \| `([a-z0-9_]+_keypoint/.*)` \|$", PAGE, re.M)
+TRIED = re.findall(r"^\| [^|]+ \| `mmpose::([a-z0-9_]+_keypoint/.*)` \|$", PAGE, re.M)
 # Nothing is downloaded; two iterations without workers; small checkpoints.
 OPTIONS = (
     "model.backbone.init_cfg=None",
@@ -62,7 +62,8 @@ def train_here(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", list(map(str, command())))
-        runpy.run_path(str(TRAIN), run_name="__main__")
+        patch.syspath_prepend(TRAIN.parent)
+        importlib.import_module(TRAIN.stem).main()
 
 
 def train_as_a_user(folder: Path) -> None:
