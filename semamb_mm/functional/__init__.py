@@ -6,7 +6,8 @@ from .chi_square import (
     gaussian_patch,
     pearson_chi_square,
 )
-from .consensus import consensus_targets
+from .consensus import consensus_by_chunks, consensus_targets
+from .consensus_moments import ConsensusOptions, ConsensusRows, ViewScatter
 from .curves import curve_tangents
 from .pair_mining import caa_scores, osm_scores, weighted_contrastive_loss
 from .search import search_latent_targets
@@ -14,9 +15,13 @@ from .separable import search_separable_targets
 from .temporal import temporal_targets
 
 __all__ = [
+    "ConsensusOptions",
+    "ConsensusRows",
+    "ViewScatter",
     "caa_scores",
     "chi_square_loss",
     "chi_square_map",
+    "consensus_by_chunks",
     "consensus_targets",
     "curve_tangents",
     "gaussian_patch",

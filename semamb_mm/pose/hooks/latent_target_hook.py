@@ -303,7 +303,9 @@ class LatentTargetHook(Hook):
         Scalars ``train/latent_move`` (and ``_contour``, ``_brows``, ... where the
         landmarks' regions are known): mean distance between target and
         annotation, as a share of the face's size; ``train/latent_at_edge``: share
-        of landmarks found at the neighbourhood's edge; ``train/latent_energy``.
+        of landmarks found at the neighbourhood's edge; ``train/latent_energy``. With
+        consensus also ``train/latent_noise`` and ``train/latent_network`` by region:
+        the estimated standard deviations of annotations and of what is found.
         """
         if not searched.any():
             return
@@ -316,6 +318,7 @@ class LatentTargetHook(Hook):
             if region not in ("all", "weak", "strong") and chosen.any():
                 moves = move[:, landmarks][chosen]
                 scalars[f"latent_move_{region}"] = moves.mean()
+        scalars.update(self.maker.deviations())
         scalars["latent_at_edge"] = result.at_edge[searched].float().mean()
         scalars["latent_energy"] = result.energies[searched].mean()
         for name, value in scalars.items():

@@ -10,7 +10,14 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from semamb_mm.functional import consensus_targets, temporal_targets
+from semamb_mm.faces.landmarks import landmark_groups
+from semamb_mm.functional import (
+    ConsensusOptions,
+    ConsensusRows,
+    consensus_by_chunks,
+    consensus_targets,
+    temporal_targets,
+)
 
 from .options import check_options
 from .store import LatentTargetStore
@@ -25,6 +32,10 @@ class TargetMaker:
         temporal: Options of :func:`semamb_mm.functional.temporal_targets`; None: each
             frame for itself.
         freeze: Landmarks that keep their annotation.
+
+    Attributes:
+        variances: After consensus, each landmark's estimated variance of annotators and
+            of the network, ``(K,)`` each, in squares of the face's size; else None.
     """
 
     def __init__(
@@ -36,6 +47,7 @@ class TargetMaker:
         self.consensus = consensus
         self.temporal = temporal
         self.freeze = list(freeze)
+        self.variances: tuple[Tensor, Tensor] | None = None
         self._warned = False
 
     def check(self, store: LatentTargetStore) -> None:
@@ -90,32 +102,22 @@ class TargetMaker:
             store: Whose targets are made.
             momentum: That its views were averaged with.
         """
+        self.variances = None
         if self.consensus is None and self.temporal is None:
             return
         rows = (store.counts > 0).any(1)
-        annotations, found = (
-            p[rows].double() for p in (store.annotations, store.found)
-        )
         # What was never searched keeps its annotation and says nothing.
         visible = store.visible[rows] & (store.counts[rows] > 0)
         visible[:, self.freeze] = False
-        targets = found
+        targets = store.found[rows]
         if self.consensus is not None:
             self._warn_of_few(int(rows.sum()))
-            size = store.face_sizes(rows)[:, None, None]
-            targets = size * consensus_targets(
-                annotations / size,
-                found / size,
-                visible=visible,
-                spread=store.spread[rows] / size**2,
-                counts=store.views(momentum)[rows],
-                **self.consensus,
-            )
+            targets = self._consensus(store, rows.nonzero()[:, 0], visible, momentum)
         if self.temporal is not None:
             targets = temporal_targets(
-                targets,
-                annotations,
-                found,
+                targets.double(),
+                store.annotations[rows].double(),
+                store.found[rows].double(),
                 store.sequences[rows],
                 store.frame_numbers[rows],
                 visible=visible,
@@ -124,6 +126,53 @@ class TargetMaker:
         store.targets[rows] = torch.where(
             visible[..., None], targets.float(), store.targets[rows]
         )
+
+    def _consensus(
+        self, store: LatentTargetStore, rows: Tensor, visible: Tensor, momentum: float
+    ) -> Tensor:
+        """Return consensus targets ``(n, K, 2)`` of some rows, image pixels."""
+        targets = store.annotations[rows]
+        views = store.views(momentum)
+
+        def read(part: Tensor | slice) -> ConsensusRows:
+            chosen = rows[part]
+            size = store.face_sizes(chosen).float()[:, None, None]
+            return ConsensusRows(
+                store.annotations[chosen] / size,
+                store.found[chosen] / size,
+                visible[part],
+                store.spread[chosen] / size**2,
+                views[chosen],
+            )
+
+        def write(part: Tensor | slice, made: Tensor) -> None:
+            size = store.face_sizes(rows[part]).float()[:, None, None]
+            targets[part] += (made - targets[part] / size) * size
+
+        options = ConsensusOptions(
+            **(self.consensus or {}),
+            scatter=store.scatter.covariance(),
+            fewest=min(4, int(visible.any(0).sum())),
+        )
+        model = consensus_by_chunks(len(rows), read, write, options)
+        if model is not None:
+            self.variances = model.annotators, model.network
+        return targets
+
+    def deviations(self) -> dict[str, Tensor]:
+        """Return the estimated standard deviations after consensus, by region.
+
+        Names are ``latent_noise``, of annotations, and ``latent_network``, of what the
+        search finds; with ``_contour`` and so on where regions are known. They are
+        root mean squares over landmarks, as shares of the face's size.
+        """
+        found: dict[str, Tensor] = {}
+        for name, variances in zip(("noise", "network"), self.variances or ()):
+            for region, landmarks in landmark_groups(len(variances)).items():
+                if region not in ("weak", "strong"):
+                    end = "" if region == "all" else f"_{region}"
+                    found[f"latent_{name}{end}"] = variances[landmarks].mean().sqrt()
+        return found
 
     def _warn_of_few(self, searched: int) -> None:
         if searched < 2 and not self._warned:
@@ -141,7 +190,7 @@ def _check(name: str, function: Callable, options: dict, *stand_ins: Tensor) -> 
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     check_options(
         f"LatentTargetHook({name}=...): unknown option",
-        set(known) - {"visible", "spread", "counts"},
+        set(known) - {"visible", "spread", "counts", "scatter"},
         options,
         lambda: function(*stand_ins, **options),
     )

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from semamb_mm.faces.sizes import face_size
+from semamb_mm.functional import ViewScatter
 
 from .search import SearchResult
 
@@ -50,6 +51,7 @@ class LatentTargetStore:
             single view finds, image pixels squared, estimated without bias over the
             views that ``found`` averages. 0 before the second view; NaN where unknown,
             as after a checkpoint of before.
+        scatter (ViewScatter): Which part of the spread landmarks do not share.
         sequences (Tensor): ``(N,)`` int64, the same for frames of one video; a still
             image is a sequence of its own.
         frame_numbers (Tensor): ``(N,)`` int64.
@@ -93,6 +95,7 @@ class LatentTargetStore:
         shape = annotations.shape[:2]
         self.counts = torch.zeros(shape, dtype=torch.int32).share_memory_()
         self.spread = torch.zeros(*shape, 3).share_memory_()
+        self.scatter = ViewScatter(shape[1])
         frames = [None] * len(self.keys) if frames is None else list(frames)
         places = [(i, 0) if f is None else f for i, f in enumerate(frames)]
         numbers = {video: i for i, (video, _) in enumerate(places)}
@@ -190,6 +193,8 @@ class LatentTargetStore:
         x, y = difference.unbind(-1)
         squares = torch.stack((x * x, y * y, x * y), -1)
         before = squared_weights(counts - 1, momentum)
+        sizes = self.face_sizes(rows)[:, None, None] * (1 + before).sqrt()[..., None]
+        self.scatter.update(difference / sizes, usable & (counts > 1))
         spread = self.spread[rows] * (1 - before)[..., None]
         # A single difference, of a variance of 1 + the sum of the squared weights.
         guess = squares * ((1 - before) / (1 + before))[..., None]
@@ -252,6 +257,7 @@ class LatentTargetStore:
             energies=self.energies.clone(),
             counts=self.counts.clone(),
             spread=self.spread.clone(),
+            scatter=self.scatter.sums.clone(),
         )
 
     def load_state_dict(self, state: dict) -> None:
@@ -281,6 +287,7 @@ class LatentTargetStore:
             spread = torch.where(counts > 0, torch.nan, 0)[..., None]
         self.counts.copy_(counts)
         self.spread.copy_(spread)
+        self.scatter.sums.copy_(state.get("scatter", torch.zeros(())))
 
     @classmethod
     def from_state_dict(cls, state: dict) -> LatentTargetStore:

@@ -4,6 +4,7 @@ import torch
 from semamb_mm.functional import consensus_targets, temporal_targets
 from semamb_mm.pose.latent_targets.making import TargetMaker
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
+from studies.network_error import simulate
 
 
 def make_store(samples=12, landmarks=6, searched=10):
@@ -86,3 +87,31 @@ def test_frames_that_agree_are_counted():
     assert TargetMaker(temporal=dict()).frames_that_agree(make_store()) == 4
     with pytest.raises(ValueError, match="sequence_id.*frame_number"):
         TargetMaker(temporal=dict(window=1)).frames_that_agree(make_store())
+
+
+def test_the_network_s_own_error_and_what_views_share_come_from_the_store():
+    """Views that are shifted as a whole do not keep landmarks from moving."""
+    observed, found, told = simulate(0.3, (0.5, 0.5, 2.0), samples=200)
+    keys = [str(i) for i in range(200)]
+    truth = 10 * torch.rand(20, 2, generator=torch.Generator().manual_seed(0))
+    store = LatentTargetStore(keys, truth + observed, torch.ones(200, 20))
+    store.found.copy_(truth + found)
+    store.spread.copy_(told["spread"])
+    store.counts.fill_(8)
+    maker = TargetMaker(dict())
+    maker.apply(store)
+    assert torch.equal(store.targets, store.annotations)
+    assert maker.deviations()["latent_noise"] == 0
+    views = 2 * torch.randn(400, 1, 2).expand(-1, 20, -1) + 0.2 * torch.randn(
+        400, 20, 2
+    )
+    store.scatter.update(views.double(), torch.ones(400, 20, dtype=torch.bool))
+    maker.apply(store)
+    error = (store.targets - truth).square().mean().sqrt()
+    assert error < 0.6 * observed.square().mean().sqrt()
+    sizes = store.face_sizes(torch.arange(200))
+    noise, network = maker.deviations().values()
+    assert abs(noise * sizes.mean() / 2**0.5 - 0.9) < 0.2
+    assert network > noise
+    TargetMaker().apply(store)
+    assert TargetMaker().deviations() == {}

@@ -54,6 +54,28 @@ def view(rows, found, searched=True, views=None):
     )
 
 
+def test_what_views_share_is_summed_and_kept():
+    """In units of the face's size, at the variance of a single view."""
+    generator = torch.Generator().manual_seed(0)
+    store = make_store(num=200, landmarks=5)
+    shape = torch.tensor([[0.0, 0], [4, 1], [2, 5], [3, 2], [1, 3]])
+    store.annotations.copy_(shape * torch.linspace(10, 20, 200)[:, None, None])
+    store.found.copy_(store.annotations)
+    for _ in range(4):
+        shift = torch.randn(200, 1, 2, generator=generator)
+        own = 0.3 * torch.randn(200, 5, 2, generator=generator)
+        store.record(view(list(range(200)), store.annotations + shift + own), 0.1)
+    everything, alone = store.scatter.covariance().unbind(1)
+    sizes = store.face_sizes(torch.arange(200))
+    expected = sizes.pow(-2).mean()
+    assert (everything[:, :2] / expected / 1.09 - 1).abs().max() < 0.15
+    assert (alone[:, :2] / expected / 0.1125 - 1).abs().max() < 0.25
+    again = LatentTargetStore.from_state_dict(store.state_dict())
+    assert torch.equal(again.scatter.sums, store.scatter.sums)
+    old = {k: v for k, v in store.state_dict().items() if k != "scatter"}
+    assert not LatentTargetStore.from_state_dict(old).scatter.sums.any()
+
+
 def test_a_landmark_first_seen_in_the_third_view_moves_all_the_way():
     store = make_store(num=1, landmarks=2)
     found = store.annotations.double() + 6
