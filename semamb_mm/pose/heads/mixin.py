@@ -30,8 +30,8 @@ class SemanticAlignmentMixin:
     Put it before the stock class: ``class A(SemanticAlignmentMixin, HeatmapHead)``.
     Training, prediction, ``state_dict`` keys and the type of :meth:`forward`'s output
     stay the stock head's. :meth:`check_decoder`, :meth:`make_search_grid`,
-    :meth:`to_ideal` and :meth:`refiner_heatmaps` are what a head with another output
-    than heatmaps overrides.
+    :meth:`to_ideal`, :meth:`refiner_heatmaps` and :attr:`refiner_size` are what a head
+    with another output than heatmaps overrides.
 
     Args:
         *args: The stock head's.
@@ -106,8 +106,18 @@ class SemanticAlignmentMixin:
         return gaussian_heatmaps(self.decoder, last_stage(outputs))
 
     def refiner_heatmaps(self, outputs: Tensor | Sequence[Tensor]) -> Tensor:
-        """Return what the refiner takes: ``(B, K, H, W)`` of the decoder's size."""
+        """Return what the refiner takes: ``(B, K, H, W)`` of :attr:`refiner_size`."""
         return self.to_ideal(outputs)
+
+    @property
+    def refiner_size(self) -> tuple[int, int]:
+        """Width and height of the refiner's heatmaps."""
+        return tuple(self.decoder.heatmap_size)
+
+    @property
+    def refiner_scale(self) -> np.ndarray:
+        """Pixels of the input in a cell of the refiner's heatmaps: ``(2,)``."""
+        return self.decoder.scale_factor
 
     @property
     def num_landmarks(self) -> int:
@@ -131,7 +141,7 @@ class SemanticAlignmentMixin:
 
     def _build_refiner(self, refiner: dict) -> nn.Module:
         defaults = dict(
-            num_keypoints=self.num_landmarks, heatmap_size=self.decoder.heatmap_size
+            num_keypoints=self.num_landmarks, heatmap_size=self.refiner_size
         )
         module = MODELS.build({**defaults, **refiner})
         for key, value in defaults.items():
@@ -204,7 +214,7 @@ class SemanticAlignmentMixin:
         if self.refiner is None:
             return predictions
         heatmaps = self.refiner_heatmaps(batch_outputs)
-        scale = heatmaps.new_tensor(self.decoder.scale_factor)
+        scale = heatmaps.new_tensor(self.refiner_scale)
         positions = heatmaps.new_tensor(np.stack([p.keypoints[0] for p in predictions]))
         confidence = heatmaps.new_tensor(
             np.stack([p.keypoint_scores[0] for p in predictions])
@@ -232,7 +242,7 @@ class SemanticAlignmentMixin:
             [s.gt_instances.transformed_keypoints[0, :, :2] for s in data_samples]
         )
         weights = landmark_weights(data_samples)
-        positions = torch.as_tensor(positions / self.decoder.scale_factor)
+        positions = torch.as_tensor(positions / self.refiner_scale)
         return positions.to(weights.device, torch.float32), weights
 
 

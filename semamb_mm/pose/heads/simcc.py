@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from mmpose.codecs import SimCCLabel
 from mmpose.models.heads import RTMCCHead, RTMWHead, SimCCHead
 from mmpose.models.losses import KLDiscretLoss
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool1d
 
 from semamb_mm.pose.latent_targets.search import SearchGrid
 
@@ -34,17 +36,11 @@ class SimCCAlignmentMixin(SemanticAlignmentMixin):
         **kwargs: The stock head's.
 
     Raises:
-        ValueError: If codec or loss are others, or ``refiner`` or the deprecated
-            ``search`` are given.
+        ValueError: If codec or loss are others, or the deprecated ``search`` is given.
     """
 
     def __init__(self, *args, decoder: Mapping | None = None, **kwargs) -> None:
         name = type(self).__name__
-        if kwargs.get("refiner") is not None:
-            raise ValueError(
-                f"{name}: a refiner takes heatmaps, and this head makes none. Leave "
-                "refiner out, or use SemanticAlignmentHead"
-            )
         if kwargs.get("search") is not None:
             raise ValueError(
                 f"{name}: give search=dict(...) to LatentTargetHook, not to the head"
@@ -108,6 +104,32 @@ class SimCCAlignmentMixin(SemanticAlignmentMixin):
             )
             for logits, sigma in zip(outputs, self.decoder.sigma)
         )
+
+    def refiner_heatmaps(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return outer products of the distributions, each brought to a cell a stride.
+
+        Args:
+            outputs: As :meth:`to_ideal`.
+
+        Returns:
+            ``(B, K, H, W)`` of :attr:`refiner_size`.
+        """
+        x, y = (
+            adaptive_avg_pool1d(profile, cells)
+            for profile, cells in zip(self.to_ideal(outputs), self.refiner_size)
+        )
+        return y[..., :, None] * x[..., None, :]
+
+    @property
+    def refiner_size(self) -> tuple[int, int]:
+        """A quarter of the input, as most heatmap heads have."""
+        width, height = (math.ceil(side / 4) for side in self.decoder.input_size)
+        return width, height
+
+    @property
+    def refiner_scale(self) -> np.ndarray:
+        """Pixels of the input in a cell of the refiner's heatmaps: ``(2,)``."""
+        return np.array(self.decoder.input_size, np.float32) / self.refiner_size
 
 
 @MODELS.register_module()

@@ -102,7 +102,7 @@ def predict(
             with torch.no_grad():
                 outputs = head.forward(model.extract_feat(data["inputs"]))
                 shapes = refiner(head.refiner_heatmaps(outputs))
-            shapes = shapes.cpu().numpy() * head.decoder.scale_factor
+            shapes = shapes.cpu().numpy() * head.refiner_scale
             found = head.decode(last_stage(outputs))
             faces = [sample.gt_instances for sample in data["data_samples"]]
             truth = np.concatenate([f.transformed_keypoints[..., :2] for f in faces])

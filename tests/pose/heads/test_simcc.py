@@ -145,6 +145,40 @@ def test_searching_the_distributions_is_searching_their_outer_product(name):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_a_refiner_takes_the_outer_product_in_coarse_cells(name):
+    refiner = dict(type="GHCU", mode="replace", failures=None, dropout=0.0)
+    head = build(name, "SemanticAlignment", refiner=refiner)
+    codec = head.decoder
+    truth = np.array([[[41.75, 29.75]] * 68], np.float32).reshape(1, 68, 2)
+    labels = codec.encode(truth)
+    label = [torch.from_numpy(labels[f"keypoint_{axis}_labels"]) for axis in "xy"]
+    loss = head.loss_module
+    logits = [part * loss.label_beta / loss.beta for part in label]
+    if not loss.label_softmax:
+        logits = [(part + 1e-30).log() for part in label]
+    heatmaps = head.refiner_heatmaps(logits)
+    assert heatmaps.shape == (1, 68, 16, 24)
+    cell = heatmaps[0, 0].argmax().item()
+    assert (cell % 24, cell // 24) == (10, 7) and heatmaps.max() > 0.7
+    feats = features(name)
+    packed = copy.deepcopy(samples())
+    for sample in packed:
+        sample.gt_instances.transformed_keypoints = truth
+        sample.gt_instance_labels.keypoint_weights = torch.ones(1, 68)
+    losses = head.loss(feats, packed)
+    assert {"loss_kpt", "loss_refiner"} <= set(losses)
+    with torch.no_grad():
+        refined = head.refiner(head.refiner_heatmaps(head.forward(feats)))
+    expected = (refined - torch.tensor([41.75 / 4, 29.75 / 4])).abs().mean() / 24
+    assert losses["loss_refiner"].item() == pytest.approx(expected.item(), rel=1e-3)
+    with torch.no_grad():
+        refined = head.eval().refiner(head.refiner_heatmaps(head.forward(feats)))
+    found = head.predict(feats, packed)[0]
+    assert np.allclose(found.keypoints[0], refined[0] * 4, atol=1e-3)
+    assert found.keypoints_corrected.all()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -165,7 +199,6 @@ def test_searching_the_distributions_is_searching_their_outer_product(name):
             "MSRAHeatmap'. has no distribution along x.*What works is",
         ),
         (dict(loss=dict(type="VariFocalLoss")), "VariFocalLoss.*What works is"),
-        (dict(refiner=dict(type="GHCU")), "a refiner takes heatmaps"),
         (dict(search=dict(sigma=2.0)), "to LatentTargetHook, not to the head"),
     ],
 )
