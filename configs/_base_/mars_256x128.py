@@ -4,6 +4,7 @@ data_root = '{{$DATA_ROOT:data/mars}}'
 train_dataloader = dict(dataset=dict(type='MARS', data_root=data_root))
 val_dataloader = dict(dataset=dict(type='MARS', data_root=data_root))
 test_dataloader = dict(dataset=dict(type='MARS', data_root=data_root))
-# The gallery of MARS's own evaluation is all test tracklets.
-val_evaluator = dict(queries_in_gallery=True)
-test_evaluator = dict(queries_in_gallery=True)
+# MARS's own evaluation: the gallery is all test tracklets, and the average precision
+# is taken by trapezoids.
+val_evaluator = dict(queries_in_gallery=True, average_precision='trapezoid')
+test_evaluator = val_evaluator

@@ -32,6 +32,7 @@ Example:
 from .loss import OSMCAALoss
 from .re_ranking import re_rank
 from .retrieval import (
+    AVERAGE_PRECISIONS,
     clustering_nmi,
     pool_tracklets,
     rankings,
@@ -41,6 +42,7 @@ from .retrieval import (
 from .sampling import PKSampler
 
 __all__ = [
+    "AVERAGE_PRECISIONS",
     "OSMCAALoss",
     "PKSampler",
     "clustering_nmi",

@@ -120,17 +120,32 @@ class OSMCAALoss(nn.Module):
         return caa_scores(embeddings, context, labels, temperature=self.temperature)
 
 
+class _TimesWorldSize(torch.autograd.Function):
+    """The same values; a gradient ``world`` times as large."""
+
+    @staticmethod
+    def forward(ctx, tensor, world):
+        ctx.world = world
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        return grad_output * ctx.world, None
+
+
 def _gather(tensor: Tensor) -> Tensor:
-    """Return all ranks' rows, this rank's own with their gradient.
+    """Return all ranks' rows in at least float32, this rank's own with their gradient.
 
     Every rank computes the same loss of the whole batch. DDP averages the
     ranks' gradients, each rank's being that of its own rows: the factor
-    ``world size`` makes the average their sum.
+    ``world size`` makes the average their sum. Nothing is rounded on the way, so
+    that this rank's rows are the ones that the others see.
     """
+    tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    world = _world_size()
     parts = _all_ranks(tensor.detach())
-    world, rank = _world_size(), dist.get_rank()
-    own = tensor * world - tensor.detach() * (world - 1)
-    return torch.cat([own if i == rank else part for i, part in enumerate(parts)])
+    parts[dist.get_rank()] = _TimesWorldSize.apply(tensor, world)
+    return torch.cat(parts)
 
 
 def _all_ranks(tensor: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Scores of retrieval: Recall@K, mAP, R-precision, NMI; CMC and mAP of tracklets.
+"""Scores of retrieval: Recall@K, mAP, MAP@R, NMI; CMC and mAP of tracklets.
 
 Embeddings and labels in, percent out. Zero-shot retrieval searches a set in
 itself (:func:`retrieval_scores`); re-identification searches pooled tracklets
@@ -72,22 +72,30 @@ def retrieval_scores(
     topk: Sequence[int],
     block_size: int = 1024,
     mean_average_precision: bool = True,
+    average_precision: str = "step",
+    device: torch.device | str | None = None,
 ) -> dict[str, float]:
-    """Return ``Recall@K``, ``mAP`` and R-precision (``RP``) in percent.
+    """Return ``Recall@K``, ``mAP``, R-precision (``RP``) and ``MAP@R`` in percent.
 
-    Exact, in blocks of queries: no ``(n, n)`` matrix is held.
+    Exact, in blocks of queries: no ``(n, n)`` matrix is held. Nothing is sorted
+    but the ranks of each query's own class, which are counted. Where images of
+    another class are exactly as near as one of the query's, they come first: an
+    embedding that has collapsed to a point finds nothing.
 
     Args:
         embeddings: ``(n, D)``.
         labels: ``(n,)``. A query whose class has no other member is left out
             and counted in ``queries_without_match``.
         topk: The K; one beyond ``n - 1`` looks at the whole gallery.
-        block_size: Queries at a time.
-        mean_average_precision: It needs the whole ranking of every query;
-            without it the nearest neighbours do.
+        block_size: Most queries at a time; fewer where the gallery is large.
+        mean_average_precision: Whether ``mAP`` is among the scores.
+        average_precision: One of :data:`AVERAGE_PRECISIONS`; see
+            :func:`tracklet_scores`.
+        device: Where to compute; the embeddings' own if left out.
 
     Raises:
-        ValueError: If no class has two members.
+        ValueError: If no class has two members, or ``average_precision`` is
+            unknown.
 
     Example:
         >>> embeddings = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
@@ -95,36 +103,112 @@ def retrieval_scores(
         >>> round(scores["Recall@1"], 1), scores["queries_without_match"]
         (66.7, 1)
     """
+    _check_average_precision(average_precision)
     relevant_counts = torch.bincount(labels)[labels] - 1
     if not (relevant_counts > 0).any():
         raise ValueError(
             f"retrieval needs a class with two images; {len(labels)} images are all "
             "of different classes"
         )
-    depth = None
-    if not mean_average_precision:
-        depth = max(*topk, int(relevant_counts.max()))
     per_query: dict[str, list[Tensor]] = {f"Recall@{k}": [] for k in topk}
-    per_query |= {"mAP": [], "RP": []} if mean_average_precision else {"RP": []}
-    for queries, order in rankings(embeddings, depth, block_size):
-        has_match = relevant_counts[queries] > 0
-        queries, order = queries[has_match], order[has_match]
-        relevant = labels[order] == labels[queries, None]
-        count = relevant_counts[queries]
-        rank = torch.arange(1, relevant.shape[1] + 1)
+    per_query |= {"mAP": []} if mean_average_precision else {}
+    per_query |= {"RP": [], "MAP@R": []}
+    points = F.normalize(embeddings.to(device, torch.float32))
+    for counted in relevant_ranks(points, labels.to(points.device), block_size):
+        ranks = counted.cpu().double()
+        count = torch.isfinite(ranks).sum(dim=1)
+        precision = torch.arange(1, ranks.shape[1] + 1).to(ranks) / ranks
+        within = ranks <= count[:, None]
         for k in topk:
-            per_query[f"Recall@{k}"].append(relevant[:, :k].any(dim=1))
+            per_query[f"Recall@{k}"].append(ranks[:, 0] <= k)
         if mean_average_precision:
-            precision = relevant.cumsum(dim=1) / rank
-            per_query["mAP"].append((precision * relevant).sum(dim=1) / count)
-        within = rank <= count[:, None]
-        per_query["RP"].append((relevant & within).sum(dim=1) / count)
+            per_query["mAP"].append(_average_precision(ranks, average_precision))
+        per_query["RP"].append(within.sum(dim=1) / count)
+        per_query["MAP@R"].append((precision * within).sum(dim=1) / count)
     scores: dict[str, float] = {
         name: 100 * torch.cat(parts).double().mean().item()
         for name, parts in per_query.items()
     }
     scores["queries_without_match"] = int((relevant_counts == 0).sum())
     return scores
+
+
+def relevant_ranks(
+    points: Tensor, labels: Tensor, block_size: int = 1024
+) -> Iterator[Tensor]:
+    """Yield at which ranks queries find the other members of their class.
+
+    Args:
+        points: ``(n, D)`` normalised embeddings.
+        labels: ``(n,)``. Queries come in the order of their classes' sizes;
+            those alone in their class are left out.
+        block_size: Most queries at a time.
+
+    Yields:
+        ``(b, P)`` float32, ascending, from 1 on; infinite beyond a class's size.
+    """
+    order = labels.argsort(stable=True)
+    sizes = torch.bincount(labels)
+    starts = sizes.cumsum(0) - sizes
+    queries = order[sizes[labels[order]].argsort(stable=True)]
+    queries = queries[sizes[labels[queries]] > 1]
+    rows = max(1, min(block_size, _CELLS // len(points)))
+    for block in queries.split(rows):
+        similarity = points[block] @ points.T
+        own = labels[block]
+        places = torch.arange(int(sizes[own].max()), device=labels.device)
+        member = places < sizes[own][:, None]
+        places = order[(starts[own][:, None] + places).clamp(max=len(order) - 1)]
+        member &= places != block[:, None]
+        near = similarity.gather(1, places).masked_fill(~member, -torch.inf)
+        near = near.sort(dim=1, descending=True).values[:, :-1].contiguous()
+        similarity[torch.arange(len(block), device=labels.device), block] = -torch.inf
+        # Those of other classes that are as near, and the class's own before it.
+        as_near = _as_near(similarity, near) - _as_near(near, near)
+        ahead = torch.arange(1, near.shape[1] + 1, device=near.device)
+        yield (as_near + ahead).masked_fill(near == -torch.inf, torch.inf)
+
+
+# Similarities that are held at once (64 MiB).
+_CELLS = 2**24
+# Thresholds for which counting is faster than sorting the whole row.
+_COUNTED = 96
+
+
+def _as_near(similarity: Tensor, thresholds: Tensor) -> Tensor:
+    """Return how many of a row are at least each threshold: float32 ``(b, P)``."""
+    count, width = thresholds.shape[1], similarity.shape[1]
+    if count > _COUNTED and count < width:
+        ascending = similarity.sort(dim=1).values
+        return width - torch.searchsorted(ascending, thresholds).to(similarity)
+    reached, counts = torch.empty_like(similarity), torch.empty_like(thresholds)
+    for column in range(count):
+        # A float32 sum of ones is exact up to 2^24, and three times as fast.
+        torch.ge(similarity, thresholds[:, column, None], out=reached)
+        counts[:, column] = reached.sum(dim=1)
+    return counts
+
+
+# How the area under a query's precision-recall curve is taken.
+AVERAGE_PRECISIONS = ("step", "trapezoid")
+
+
+def _check_average_precision(kind: str) -> None:
+    if kind not in AVERAGE_PRECISIONS:
+        raise ValueError(
+            f"average_precision must be one of {AVERAGE_PRECISIONS}, got {kind!r}"
+        )
+
+
+def _average_precision(ranks: Tensor, kind: str) -> Tensor:
+    """Return each query's average precision ``(b,)`` from its ``ranks (b, P)``."""
+    found = torch.isfinite(ranks)
+    hits = torch.arange(1, ranks.shape[1] + 1).to(ranks)
+    precision = hits / ranks
+    if kind == "trapezoid":
+        before = torch.where(ranks > 1, (hits - 1) / (ranks - 1), 1)
+        precision = (precision + before) / 2
+    return precision.masked_fill(~found, 0).sum(dim=1) / found.sum(dim=1)
 
 
 def clustering_nmi(embeddings: Tensor, labels: Tensor, seed: int = 0) -> float:
@@ -199,12 +283,19 @@ def tracklet_scores(
     gallery_persons: np.ndarray,
     gallery_cameras: np.ndarray,
     topk: Sequence[int],
+    average_precision: str = "step",
 ) -> dict[str, float]:
     """Return ``CMC-k`` and ``mAP`` in percent.
 
     For each query the gallery's tracklets of the same person and the same
     camera are junk and left out (Zheng et al., "MARS", ECCV 2016). A query
     without a match is left out and counted in ``queries_without_match``.
+
+    A query's average precision is the mean of the precisions at its matches
+    (``'step'``), or, as the evaluation that came with MARS and Market-1501 has it,
+    the area under the curve drawn straight from one point to the next, from
+    precision 1 at recall 0 on (``'trapezoid'``). The former is larger: compare
+    figures of one kind only.
 
     Args:
         distances: ``(q, g)``.
@@ -214,11 +305,13 @@ def tracklet_scores(
             nobody.
         gallery_cameras: ``(g,)``.
         topk: Ranks of the CMC.
+        average_precision: One of :data:`AVERAGE_PRECISIONS`.
 
     Raises:
-        ValueError: If no query has a match.
+        ValueError: If no query has a match, or ``average_precision`` is unknown.
     """
-    first_ranks, average_precision = [], []
+    _check_average_precision(average_precision)
+    first_ranks, precisions = [], []
     for row, person, camera in zip(
         distances, query_persons, query_cameras, strict=True
     ):
@@ -230,13 +323,14 @@ def tracklet_scores(
         if len(ranks) == 0:
             continue
         first_ranks.append(ranks[0])
-        average_precision.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+        row_of_ranks = torch.from_numpy(ranks[None].astype(np.float64))
+        precisions.append(_average_precision(row_of_ranks, average_precision).item())
     if not first_ranks:
         raise ValueError(
             f"none of {len(distances)} queries has a match under another camera"
         )
     first = np.array(first_ranks)
     scores = {f"CMC-{k}": 100 * float((first <= k).mean()) for k in topk}
-    scores["mAP"] = 100 * float(np.mean(average_precision))
+    scores["mAP"] = 100 * float(np.mean(precisions))
     scores["queries_without_match"] = len(distances) - len(first)
     return scores

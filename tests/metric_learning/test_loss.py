@@ -84,9 +84,10 @@ def _rank(rank, world, folder):
     )
     inputs, labels, _ = batch()
     mine = slice(rank * 6, rank * 6 + 6)
-    for gather in (True, False):
-        model = DistributedDataParallel(Model(gather))
-        loss = model(inputs[mine], labels[mine])
+    for gather in (True, False, "bfloat16"):
+        model = DistributedDataParallel(Model(bool(gather)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=gather == "bfloat16"):
+            loss = model(inputs[mine], labels[mine])
         loss.backward()
         grads = [p.grad for p in model.module.parameters()]
         torch.save(dict(loss=loss.detach(), grads=grads), f"{folder}/{rank}{gather}.pt")
@@ -101,12 +102,14 @@ def two_processes(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("gather", [True, False])
+@pytest.mark.parametrize("gather", [True, False, "bfloat16"])
 def test_two_processes_equal_one_with_the_whole_batch(two_processes, gather):
     inputs, labels, _ = batch()
     model = Model(False)
+    half = gather == "bfloat16"
     if gather:
-        whole = model(inputs, labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            whole = model(inputs, labels)
         losses = [whole, whole]
     else:  # each rank's own pairs
         losses = [model(inputs[s], labels[s]) for s in (slice(0, 6), slice(6, 12))]
@@ -116,7 +119,11 @@ def test_two_processes_equal_one_with_the_whole_batch(two_processes, gather):
         found = torch.load(two_processes / f"{rank}{gather}.pt", weights_only=True)
         torch.testing.assert_close(found["loss"], loss.detach())
         for gradient, parameter in zip(found["grads"], model.parameters()):
-            torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-6)
+            # The layer's own products are in bfloat16, and of half a batch each.
+            tolerance = (
+                dict(rtol=2e-2, atol=2e-3) if half else dict(rtol=1e-4, atol=1e-6)
+            )
+            torch.testing.assert_close(gradient, parameter.grad, **tolerance)
 
 
 @pytest.fixture
@@ -161,3 +168,32 @@ def test_one_rank_gathers_nothing(monkeypatch):
     embeddings, labels, context = batch()
     alone = OSMCAALoss(gather=False)(embeddings, labels, context)
     assert OSMCAALoss()(embeddings, labels, context) == alone
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("world", [8, 64])
+def test_half_precision_is_gathered_as_it_is(monkeypatch, dtype, world):
+    """The ranks are simulated: this is the second, the others hold its neighbours."""
+    monkeypatch.setattr(loss_module, "_world_size", lambda: world)
+    monkeypatch.setattr(loss_module.dist, "get_rank", lambda: 1)
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(world * 4, 16, generator=generator).to(dtype)
+    labels = torch.arange(len(rows)) % (2 * world)
+    asked = []
+
+    def all_ranks(tensor):
+        asked.append(tensor.dtype)
+        whole = labels if tensor.dtype == torch.long else rows.float()
+        assert torch.equal(tensor, whole[4:8])
+        return list(whole.split(4))
+
+    monkeypatch.setattr(loss_module, "_all_ranks", all_ranks)
+    mine = rows[4:8].clone().requires_grad_()
+    loss = OSMCAALoss(caa=False)(mine, labels[4:8])
+    loss.backward()
+    whole = rows.float().requires_grad_()
+    expected = weighted_contrastive_loss(whole, labels)
+    expected.backward()
+    assert loss == expected
+    assert asked == [torch.float32, torch.long]
+    assert torch.equal(mine.grad, (whole.grad[4:8] * world).to(dtype))

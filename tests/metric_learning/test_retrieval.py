@@ -46,11 +46,17 @@ def test_against_pytorch_metric_learning(seed):
     )
     embeddings, labels = random_set(seed)
     theirs = calculators.AccuracyCalculator(
-        include=("precision_at_1", "r_precision", "mean_average_precision"),
+        include=(
+            "precision_at_1",
+            "r_precision",
+            "mean_average_precision",
+            "mean_average_precision_at_r",
+        ),
         k=len(labels) - 1,
         knn_func=exact_neighbours,
     ).get_accuracy(torch.nn.functional.normalize(embeddings), labels)
     ours = retrieval_scores(embeddings, labels, topk=(1,))
+    assert ours["MAP@R"] == pytest.approx(100 * theirs["mean_average_precision_at_r"])
     assert ours["Recall@1"] == pytest.approx(100 * theirs["precision_at_1"])
     assert ours["RP"] == pytest.approx(100 * theirs["r_precision"])
     assert ours["mAP"] == pytest.approx(100 * theirs["mean_average_precision"])
@@ -63,10 +69,34 @@ def exact_neighbours(query, k, reference, ref_includes_query):
     return distances.topk(k, largest=False)
 
 
+def test_large_classes_are_sorted_not_counted(monkeypatch):
+    embeddings, labels = random_set(5, classes=3)
+    monkeypatch.setattr(retrieval, "_COUNTED", 1000)
+    counted = retrieval_scores(embeddings, labels, topk=(1, 5))
+    monkeypatch.setattr(retrieval, "_COUNTED", 0)
+    by_sorting = retrieval_scores(embeddings, labels, topk=(1, 5))
+    assert by_sorting == pytest.approx(counted, rel=1e-12)
+
+
+def test_a_collapsed_embedding_finds_nothing():
+    labels = torch.arange(6) % 3
+    scores = retrieval_scores(torch.ones(6, 4), labels, topk=(1, 4, 5))
+    assert scores["Recall@1"] == scores["Recall@4"] == scores["RP"] == 0
+    assert scores["Recall@5"] == 100
+    assert scores["mAP"] == pytest.approx(20)
+
+
+def test_coinciding_images_of_one_class_share_the_ranks():
+    embeddings = torch.eye(2)[[0, 0, 0, 1, 1]]
+    scores = retrieval_scores(embeddings, torch.tensor([0, 0, 0, 1, 1]), topk=(1,))
+    assert scores["Recall@1"] == scores["mAP"] == scores["MAP@R"] == 100
+
+
 def test_blocks_change_nothing():
     embeddings, labels = random_set(2)
     whole = retrieval_scores(embeddings, labels, topk=(1, 5))
-    assert retrieval_scores(embeddings, labels, topk=(1, 5), block_size=7) == whole
+    parts = retrieval_scores(embeddings, labels, topk=(1, 5), block_size=7)
+    assert parts == pytest.approx(whole, rel=1e-12)
 
 
 class IndexFlatIP:
@@ -143,6 +173,51 @@ def brute_force(distances, qp, qc, gp, gc, topk):
         if precisions:
             ap.append(np.mean(precisions))
     return 100 * cmc / len(ap), 100 * np.mean(ap)
+
+
+def area_under_the_curve(is_match):
+    """The evaluation of MARS, Market-1501 and the Oxford buildings, step by step."""
+    good, old_recall, old_precision, area, seen = sum(is_match), 0.0, 1.0, 0.0, 0
+    for place, match in enumerate(is_match):
+        seen += match
+        recall, precision = seen / good, seen / (place + 1)
+        area += (recall - old_recall) * (old_precision + precision) / 2
+        old_recall, old_precision = recall, precision
+    return area
+
+
+def test_trapezoids_against_the_protocol():
+    rng = np.random.default_rng(0)
+    persons, cameras = rng.integers(1, 6, 60), rng.integers(1, 4, 60)
+    distances = rng.random((9, 60))
+    query_persons, query_cameras = rng.integers(1, 6, 9), rng.integers(1, 4, 9)
+    expected = []
+    for row, person, camera in zip(distances, query_persons, query_cameras):
+        keep = ~((persons == person) & (cameras == camera))
+        ranked = persons[keep][row[keep].argsort()] == person
+        expected.append(area_under_the_curve(ranked.tolist()))
+    arguments = (distances, query_persons, query_cameras, persons, cameras, (1,))
+    scores = tracklet_scores(*arguments, average_precision="trapezoid")
+    assert scores["mAP"] == pytest.approx(100 * np.mean(expected))
+    assert scores["mAP"] < tracklet_scores(*arguments)["mAP"]
+    with pytest.raises(ValueError, match="'step', 'trapezoid'"):
+        tracklet_scores(*arguments, average_precision="area")
+
+
+def test_trapezoids_of_a_set_searched_in_itself():
+    embeddings, labels = random_set(6, n=40, classes=4)
+    similarity = torch.nn.functional.normalize(embeddings) @ (
+        torch.nn.functional.normalize(embeddings).T
+    )
+    expected = []
+    for query in range(40):
+        others = [i for i in similarity[query].argsort(descending=True) if i != query]
+        matches = [bool(labels[i] == labels[query]) for i in others]
+        expected.append(area_under_the_curve(matches))
+    scores = retrieval_scores(
+        embeddings, labels, topk=(1,), average_precision="trapezoid"
+    )
+    assert scores["mAP"] == pytest.approx(100 * np.mean(expected))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,9 +10,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 
-from semamb_mm.metric_learning import clustering_nmi, retrieval_scores
+from semamb_mm.metric_learning import (
+    AVERAGE_PRECISIONS,
+    clustering_nmi,
+    retrieval_scores,
+)
 
-ITEMS = ("recall", "mAP", "r_precision", "nmi")
+ITEMS = ("recall", "mAP", "r_precision", "map_at_r", "nmi")
 
 
 @METRICS.register_module()
@@ -27,10 +31,16 @@ class SelfRetrievalMetric(BaseMetric):
     Args:
         topk (int | sequence of int): The K of ``Recall@K``.
         items (sequence of str): Of ``recall``, ``mAP`` (over the whole
-            ranking, which is not made without it), ``r_precision`` and
+            ranking), ``r_precision``, ``map_at_r`` (the mean average precision
+            within the first R, R being the class's other images) and
             ``nmi`` (of k-means clusters, as many as classes; needs
             scikit-learn). Defaults to all but ``nmi``.
-        block_size (int): Queries ranked at a time. Defaults to 1024.
+        block_size (int): Most queries ranked at a time. Defaults to 1024.
+        average_precision (str): ``step`` or ``trapezoid``, see
+            :func:`semamb_mm.metric_learning.tracklet_scores`. Defaults to
+            ``step``.
+        device (str, optional): Where the ranks are counted, such as ``cuda``.
+            Defaults to the processor.
 
     Raises:
         ValueError: On an unknown item or a K that is not positive; while
@@ -42,8 +52,10 @@ class SelfRetrievalMetric(BaseMetric):
     def __init__(
         self,
         topk: int | Sequence[int] = (1, 2, 4, 8),
-        items: Sequence[str] = ITEMS[:3],
+        items: Sequence[str] = ITEMS[:4],
         block_size: int = 1024,
+        average_precision: str = "step",
+        device: str | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
@@ -55,6 +67,10 @@ class SelfRetrievalMetric(BaseMetric):
             )
         self.items = tuple(items)
         self.block_size = block_size
+        self.average_precision = checked_average_precision(
+            average_precision, "SelfRetrievalMetric"
+        )
+        self.device = device
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Collect embeddings and labels."""
@@ -67,7 +83,13 @@ class SelfRetrievalMetric(BaseMetric):
         embeddings = torch.from_numpy(np.stack([r[0] for r in results]))
         labels = torch.tensor([label for _, label in results])
         scores = retrieval_scores(
-            embeddings, labels, self.topk, self.block_size, "mAP" in self.items
+            embeddings,
+            labels,
+            self.topk,
+            self.block_size,
+            "mAP" in self.items,
+            self.average_precision,
+            self.device,
         )
         lonely = scores.pop("queries_without_match")
         if lonely:
@@ -78,7 +100,7 @@ class SelfRetrievalMetric(BaseMetric):
                 level=30,
             )
         keep = {f"Recall@{k}": "recall" for k in self.topk}
-        keep |= {"mAP": "mAP", "RP": "r_precision"}
+        keep |= {"mAP": "mAP", "RP": "r_precision", "MAP@R": "map_at_r"}
         scores = {k: v for k, v in scores.items() if keep[k] in self.items}
         if "nmi" in self.items:
             scores["NMI"] = clustering_nmi(embeddings, labels)
@@ -95,6 +117,19 @@ def checked_topk(topk: int | Sequence[int], metric: str) -> tuple[int, ...]:
     if not ranks or min(ranks) < 1:
         raise ValueError(f"{metric}: topk must be positive, got {topk}")
     return ranks
+
+
+def checked_average_precision(kind: str, metric: str) -> str:
+    """Return the kind of average precision.
+
+    Raises:
+        ValueError: If it is unknown; names the metric.
+    """
+    if kind not in AVERAGE_PRECISIONS:
+        raise ValueError(
+            f"{metric}: average_precision is one of {AVERAGE_PRECISIONS}, not {kind!r}"
+        )
+    return kind
 
 
 def checked_embedding(sample: dict) -> np.ndarray:

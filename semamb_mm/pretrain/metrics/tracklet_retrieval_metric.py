@@ -12,7 +12,11 @@ from mmpretrain.registry import METRICS
 
 from semamb_mm.metric_learning import pool_tracklets, re_rank, tracklet_scores
 
-from .self_retrieval_metric import checked_embedding, checked_topk
+from .self_retrieval_metric import (
+    checked_average_precision,
+    checked_embedding,
+    checked_topk,
+)
 
 ROLES = ("query", "gallery")
 
@@ -33,6 +37,10 @@ class TrackletRetrievalMetric(BaseMetric):
         pooling (str): ``mean`` or ``max`` of the L2-normalised embeddings.
         queries_in_gallery (bool): Search each query among the other queries,
             too, as MARS's own evaluation does. Defaults to ``False``.
+        average_precision (str): ``step``, or ``trapezoid`` as MARS's and
+            Market-1501's own evaluations have it, see
+            :func:`semamb_mm.metric_learning.tracklet_scores`. Defaults to
+            ``step``, which gives the larger figures.
         re_ranking (dict | bool): Also report k-reciprocal re-ranking, with
             :func:`re_rank`'s options. Defaults to ``False``.
 
@@ -51,6 +59,7 @@ class TrackletRetrievalMetric(BaseMetric):
         pooling: str = "mean",
         queries_in_gallery: bool = False,
         re_ranking: dict | bool = False,
+        average_precision: str = "step",
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
@@ -62,6 +71,9 @@ class TrackletRetrievalMetric(BaseMetric):
             )
         self.pooling = pooling
         self.gallery_roles = ROLES if queries_in_gallery else ROLES[1:]
+        self.average_precision = checked_average_precision(
+            average_precision, "TrackletRetrievalMetric"
+        )
         self.re_ranking = {} if re_ranking is True else re_ranking
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
@@ -86,7 +98,8 @@ class TrackletRetrievalMetric(BaseMetric):
         query = self.pool(results, ROLES[:1])
         gallery = self.pool(results, self.gallery_roles)
         distances = torch.cdist(query[0], gallery[0]).numpy()
-        scores = tracklet_scores(distances, *query[1:], *gallery[1:], self.topk)
+        owners = (*query[1:], *gallery[1:], self.topk, self.average_precision)
+        scores = tracklet_scores(distances, *owners)
         left_out = scores.pop("queries_without_match")
         if left_out:
             print_log(
@@ -97,7 +110,7 @@ class TrackletRetrievalMetric(BaseMetric):
             )
         if self.re_ranking is not False:
             distances = re_rank(query[0].numpy(), gallery[0].numpy(), **self.re_ranking)
-            again = tracklet_scores(distances, *query[1:], *gallery[1:], self.topk)
+            again = tracklet_scores(distances, *owners)
             del again["queries_without_match"]
             scores |= {f"{name}_reranked": value for name, value in again.items()}
         return scores
