@@ -3,8 +3,9 @@
 Every method trains the same network by the same schedule, sampler, augmentation
 and joint cross-entropy; what differs is the metric loss. ``triplet`` (semi-hard
 mining) and ``multi_similarity`` are pytorch-metric-learning's, with their
-published settings. ``cross_entropy`` has no metric loss, ``contrastive_alone``
-no cross-entropy. The last epoch is evaluated; none is selected.
+published settings. ``authors`` is OSM/CAA as the authors' own code had it.
+``cross_entropy`` has no metric loss, ``contrastive_alone`` no cross-entropy. The
+last epoch is evaluated; none is selected.
 
 Writes ``curves.csv`` (every validation), ``results.csv`` (the last one, and how
 well attention finds wrong labels), ``table.md``, ``recall.png`` and ``roc.png``
@@ -47,7 +48,8 @@ from .engine import (
 )
 
 CONFIG = ROOT / "configs/osm_caa/slim-resnet_osm-caa_omniglot-28x28.py"
-LIBRARY = dict(_delete_=True, type="LibraryLoss")
+LIBRARY = dict(_delete_=True, type="PytorchMetricLearningLoss")
+SEMIHARD = dict(type="TripletMarginMiner", margin=0.2, type_of_triplets="semihard")
 METHODS = {
     "cross_entropy": dict(loss=dict(osm=False, caa=False, loss_weight=0.0)),
     "contrastive_alone": dict(
@@ -58,8 +60,24 @@ METHODS = {
     "osm": dict(loss=dict(osm=True, caa=False)),
     "caa": dict(loss=dict(osm=False, caa=True)),
     "osm_caa": dict(loss=dict(osm=True, caa=True)),
-    "triplet": dict(loss=dict(LIBRARY, name="TripletMarginLoss")),
-    "multi_similarity": dict(loss=dict(LIBRARY, name="MultiSimilarityLoss")),
+    "authors": dict(
+        loss=dict(attention="gaussian", half_exponent=True, temperature=1.0),
+        temperature=1.0,
+        classifier="features",
+        classification_weights=dict(mean=0.5, sigma=0.18),
+    ),
+    "triplet": dict(
+        loss=dict(
+            LIBRARY, loss=dict(type="TripletMarginLoss", margin=0.2), miner=SEMIHARD
+        )
+    ),
+    "multi_similarity": dict(
+        loss=dict(
+            LIBRARY,
+            loss=dict(type="MultiSimilarityLoss"),
+            miner=dict(type="MultiSimilarityMiner", epsilon=0.1),
+        )
+    ),
 }
 SCORES = ("Recall@1", "mAP")
 VALIDATED = "retrieval/"
@@ -95,11 +113,9 @@ def with_loss(method: str) -> Change:
     def change(config: Config) -> None:
         head = config.model.head
         # The class scores of the library's losses share the temperature too.
-        temperature = head.loss.temperature
-        head = dict(deepcopy(METHODS[method]), temperature=temperature)
+        shared = dict(temperature=head.loss.temperature)
+        head = {**shared, **deepcopy(METHODS[method])}
         config.merge_from_dict(dict(model=dict(head=head)))
-        if head["loss"].get("type") == "LibraryLoss":
-            config.custom_imports.imports.append("studies.library_loss")
 
     return change
 

@@ -9,7 +9,12 @@ from .chi_square import (
 from .consensus import consensus_by_chunks, consensus_targets
 from .consensus_moments import ConsensusOptions, ConsensusRows, ViewScatter
 from .curves import curve_tangents
-from .pair_mining import caa_scores, osm_scores, weighted_contrastive_loss
+from .pair_mining import (
+    caa_scores,
+    gaussian_weights,
+    osm_scores,
+    weighted_contrastive_loss,
+)
 from .search import search_latent_targets
 from .separable import search_separable_targets
 from .temporal import temporal_targets
@@ -25,6 +30,7 @@ __all__ = [
     "consensus_targets",
     "curve_tangents",
     "gaussian_patch",
+    "gaussian_weights",
     "osm_scores",
     "pearson_chi_square",
     "search_latent_targets",

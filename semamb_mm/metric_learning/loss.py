@@ -12,7 +12,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from semamb_mm.functional import caa_scores, weighted_contrastive_loss
+from semamb_mm.functional import (
+    caa_scores,
+    gaussian_weights,
+    weighted_contrastive_loss,
+)
+
+ATTENTIONS = ("probability", "gaussian")
 
 
 class OSMCAALoss(nn.Module):
@@ -27,7 +33,14 @@ class OSMCAALoss(nn.Module):
         caa (bool): Weight samples by class-aware attention; needs
             ``context``. Defaults to ``True``. With both off this is the plain
             contrastive loss.
+        attention (str): What a sample's attention is: ``'probability'`` of its own
+            class, the paper's formula, or ``'gaussian'``, what the authors' own
+            code used: ``exp(-(p - 1)^2 / (2 attention_sigma^2))``. Defaults to
+            ``'probability'``.
+        attention_sigma (float): Of the Gaussian. Defaults to 0.68, the authors'.
         sigma (float): sigma_OSM. Defaults to 0.8.
+        half_exponent (bool): Mine pairs of one class by ``exp(-d^2 / (2 sigma^2))``,
+            as the authors' own code did; the paper has no 2. Defaults to ``False``.
         margin (float): The paper's alpha. Defaults to 1.2.
         negative_weight (float): The paper's lambda. Defaults to 0.5.
         temperature (float): Of the attention's softmax. Defaults to 1.0.
@@ -52,7 +65,10 @@ class OSMCAALoss(nn.Module):
         self,
         osm: bool = True,
         caa: bool = True,
+        attention: str = "probability",
+        attention_sigma: float = 0.68,
         sigma: float = 0.8,
+        half_exponent: bool = False,
         margin: float = 1.2,
         negative_weight: float = 0.5,
         temperature: float = 1.0,
@@ -62,13 +78,19 @@ class OSMCAALoss(nn.Module):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        if attention not in ATTENTIONS:
+            raise ValueError(
+                f"OSMCAALoss: attention is one of {ATTENTIONS}, not {attention!r}"
+            )
         self.osm, self.caa = osm, caa
+        self.gaussian = attention == "gaussian"
+        self.attention_sigma = attention_sigma
         self.temperature = temperature
         self.detach_weights = detach_weights
         self.gather = gather
         self.loss_weight = loss_weight
         self.options: dict[str, Any] = dict(
-            sigma=sigma,
+            sigma=sigma * 2**0.5 if half_exponent else sigma,
             margin=margin,
             negative_weight=negative_weight,
             detach_weights=detach_weights,
@@ -79,16 +101,24 @@ class OSMCAALoss(nn.Module):
         one, label = torch.zeros(1, 1), torch.zeros(1, dtype=torch.long)
         weighted_contrastive_loss(one, label, **self.options)
         caa_scores(one, one, label, temperature=temperature)
+        gaussian_weights(one, 1.0, attention_sigma)
 
     def forward(
-        self, embeddings: Tensor, labels: Tensor, context: Tensor | None = None
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        context: Tensor | None = None,
+        probabilities: Tensor | None = None,
     ) -> Tensor:
         """Return the loss of a batch.
 
         Args:
             embeddings: ``(m, D)``; normalised inside.
             labels: ``(m,)`` integers.
-            context: ``(C, D)`` class context; needed with ``caa=True``.
+            context: ``(C, D)`` class context; with ``caa=True`` it is needed, or
+                ``probabilities``.
+            probabilities: ``(m,)``, of each sample's own class by a classifier that
+                is not the context of the normalised embedding.
 
         Returns:
             Tensor ``()``.
@@ -99,12 +129,14 @@ class OSMCAALoss(nn.Module):
         """
         attention = None
         if self.caa:
-            if context is None:
-                raise ValueError(
-                    "OSMCAALoss(caa=True) needs the class context (C, D), the weight "
-                    "of a classification layer; give it, or switch caa off"
-                )
-            attention = self.attention(embeddings, context, labels)
+            if probabilities is None:
+                if context is None:
+                    raise ValueError(
+                        "OSMCAALoss(caa=True) needs the class context (C, D), the "
+                        "weight of a classification layer; give it, or switch caa off"
+                    )
+                probabilities = self.probabilities(embeddings, context, labels)
+            attention = self.attention_of(probabilities)
         if self.gather and _world_size() > 1:
             embeddings = _gather(embeddings)
             if attention is not None:
@@ -115,6 +147,20 @@ class OSMCAALoss(nn.Module):
 
     def attention(self, embeddings: Tensor, context: Tensor, labels: Tensor) -> Tensor:
         """Return the class-aware attention ``(m,)`` of samples to their own labels."""
+        return self.attention_of(self.probabilities(embeddings, context, labels))
+
+    def attention_of(self, probabilities: Tensor) -> Tensor:
+        """Return the attention ``(m,)`` of samples whose own class is so probable."""
+        if self.detach_weights:
+            probabilities = probabilities.detach()
+        if self.gaussian:
+            return gaussian_weights(probabilities, 1.0, self.attention_sigma)
+        return probabilities
+
+    def probabilities(
+        self, embeddings: Tensor, context: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Return the probability ``(m,)`` of each sample's own class."""
         if self.detach_weights:
             embeddings, context = embeddings.detach(), context.detach()
         return caa_scores(embeddings, context, labels, temperature=self.temperature)

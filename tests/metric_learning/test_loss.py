@@ -5,7 +5,11 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from semamb_mm.functional import caa_scores, weighted_contrastive_loss
+from semamb_mm.functional import (
+    caa_scores,
+    gaussian_weights,
+    weighted_contrastive_loss,
+)
 from semamb_mm.metric_learning import OSMCAALoss
 from semamb_mm.metric_learning import loss as loss_module
 
@@ -37,6 +41,20 @@ def test_both_cures_can_be_switched_off(osm, caa):
     half = OSMCAALoss(osm=osm, caa=caa, sigma=0.6, margin=1.4, temperature=0.5)
     half.loss_weight = 0.5
     assert half(embeddings, labels, context) == 0.5 * expected
+
+
+def test_gaussian_attention_and_the_half_in_the_exponent():
+    embeddings, labels, context = batch()
+    loss = OSMCAALoss(attention="gaussian", attention_sigma=0.5, half_exponent=True)
+    attention = gaussian_weights(caa_scores(embeddings, context, labels), 1.0, 0.5)
+    expected = weighted_contrastive_loss(
+        embeddings, labels, attention, sigma=0.8 * 2**0.5
+    )
+    assert loss(embeddings, labels, context) == expected
+    own = caa_scores(embeddings, context, labels)
+    assert loss(embeddings, labels, probabilities=own) == expected
+    with pytest.raises(ValueError, match="'probability', 'gaussian'"):
+        OSMCAALoss(attention="softmax")
 
 
 def test_context_learns_from_the_pairs_only_if_weights_do():

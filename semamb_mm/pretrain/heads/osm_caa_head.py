@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
+
+from semamb_mm.functional import gaussian_weights
+
+CLASSIFIERS = ("context", "features")
+# Whether batches hold pairs is seen in the first ones.
+_BATCHES_LOOKED_AT = 3
 
 
 @MODELS.register_module()
@@ -17,7 +26,10 @@ class OSMCAAHead(ClsHead):
     The embedding is L2-normalised. The head holds the class context, a
     classification layer without bias: cross-entropy over
     ``f . c_k / temperature`` trains it, class-aware attention reads it
-    (Wang et al., AAAI 2019). The metric loss sees the same embedding.
+    (Wang et al., AAAI 2019). The metric loss sees the same embedding. The authors'
+    own code had another classifier, on the features as they are
+    (``classifier='features'``), and weighted its cross-entropy
+    (``classification_weights``).
 
     Args:
         num_classes (int): Training classes, the rows of the context.
@@ -25,10 +37,18 @@ class OSMCAAHead(ClsHead):
         embedding_channels (int, optional): Size of the embedding, made by a
             linear layer; ``in_channels`` without one if left out.
         loss (dict): The metric loss, :class:`OSMCAALoss` or any module with
-            its ``forward``. Defaults to ``dict(type='OSMCAALoss')``.
+            its ``forward``, such as :class:`PytorchMetricLearningLoss`. Defaults
+            to ``dict(type='OSMCAALoss')``.
         temperature (float, optional): Of the class scores; the metric loss's
             own if left out, or 1.
         classification_loss (dict): Defaults to MMPretrain's cross-entropy.
+        classifier (str): ``'context'``, a layer without bias on the normalised
+            embedding, or ``'features'``, a layer with bias on ``feats[-1]``, whose
+            scores are not divided by a temperature. Defaults to ``'context'``.
+        classification_weights (dict, optional): ``mean`` and ``sigma`` of
+            :func:`semamb_mm.functional.gaussian_weights`. The samples'
+            cross-entropies are averaged by these weights of their own class's
+            probability, without a gradient; the authors' are 0.5 and 0.18.
         **kwargs: The rest of :class:`mmpretrain.models.ClsHead`'s.
 
     Raises:
@@ -43,6 +63,8 @@ class OSMCAAHead(ClsHead):
         loss: dict = dict(type="OSMCAALoss"),
         temperature: float | None = None,
         classification_loss: dict = dict(type="CrossEntropyLoss", loss_weight=1.0),
+        classifier: str = "context",
+        classification_weights: dict | None = None,
         init_cfg: dict | None = dict(type="Normal", layer="Linear", std=0.01),
         **kwargs,
     ) -> None:
@@ -55,16 +77,35 @@ class OSMCAAHead(ClsHead):
         ):
             if value <= 0:
                 raise ValueError(f"OSMCAAHead: {name} must be positive, got {value}")
+        if classifier not in CLASSIFIERS:
+            raise ValueError(
+                f"OSMCAAHead: classifier is one of {CLASSIFIERS}, not {classifier!r}"
+            )
+        if classification_weights is not None:
+            gaussian_weights(torch.zeros(1), **classification_weights)
         self.num_classes = num_classes
+        self.classifier = classifier
+        self.classification_weights = classification_weights
         width = embedding_channels or in_channels
         self.embed = (
             nn.Linear(in_channels, width) if embedding_channels else nn.Identity()
         )
-        self.context = nn.Linear(width, num_classes, bias=False)
+        on_features = classifier == "features"
+        self.context = nn.Linear(
+            in_channels if on_features else width, num_classes, bias=on_features
+        )
         self.classification_loss = MODELS.build(classification_loss)
-        if temperature is None:
+        if on_features:
+            if temperature not in (None, 1):
+                raise ValueError(
+                    "OSMCAAHead: the scores of classifier='features' have no "
+                    f"temperature, got {temperature}"
+                )
+            temperature = 1.0
+        elif temperature is None:
             temperature = getattr(self.loss_module, "temperature", 1.0)
         self.temperature = temperature
+        self._looked_at = 0
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the L2-normalised embedding ``(B, D)``."""
@@ -72,7 +113,14 @@ class OSMCAAHead(ClsHead):
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return class scores ``(B, num_classes)`` of the training classes."""
-        return self.context(self.pre_logits(feats)) / self.temperature
+        features = (
+            feats[-1] if self.classifier == "features" else self.pre_logits(feats)
+        )
+        return self.scores(features)
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Return class scores of what the classifier reads."""
+        return self.context(features) / self.temperature
 
     def loss(
         self, feats: tuple[Tensor, ...], data_samples: list[DataSample], **kwargs
@@ -89,21 +137,70 @@ class OSMCAAHead(ClsHead):
         embeddings = self.pre_logits(feats)
         labels = torch.cat([sample.gt_label for sample in data_samples])
         labels = labels.to(embeddings.device)
-        context = self.context.weight
-        losses = dict(loss_metric=self.loss_module(embeddings, labels, context))
-        scores = self.context(embeddings) / self.temperature
-        losses["loss_cls"] = self.classification_loss(
-            scores, labels, avg_factor=len(labels), **kwargs
-        )
+        self._check_labels(labels)
+        on_features = self.classifier == "features"
+        scores = self.scores(feats[-1] if on_features else embeddings)
+        own = scores.float().softmax(dim=1).gather(1, labels[:, None])[:, 0]
+        losses = {}
+        if on_features and getattr(self.loss_module, "caa", False):
+            losses["loss_metric"] = self.loss_module(
+                embeddings, labels, probabilities=own
+            )
+        else:
+            losses["loss_metric"] = self.loss_module(
+                embeddings, labels, self.context.weight
+            )
+        losses["loss_cls"] = self._classification_loss(scores, labels, own, kwargs)
         if getattr(self.loss_module, "caa", False):
-            with torch.no_grad():
-                attention = self.loss_module.attention(embeddings, context, labels)
-                count = max(1, len(attention) // 10)
-                lowest = attention.topk(count, largest=False).values
-                share = lowest.sum() / attention.sum().clamp(min=1e-12)
+            attention = self.loss_module.attention_of(own.detach())
+            count = max(1, len(attention) // 10)
+            lowest = attention.topk(count, largest=False).values
             losses["attention_mean"] = attention.mean()
-            losses["attention_low_share"] = share
+            losses["attention_low_share"] = lowest.sum() / attention.sum().clamp(
+                min=1e-12
+            )
         if self.cal_acc:
             accuracy = (scores.argmax(dim=1) == labels).float().mean() * 100
             losses["accuracy_top-1"] = accuracy
         return losses
+
+    def _check_labels(self, labels: Tensor) -> None:
+        """Refuse labels outside the classes; look for pairs in the first batches."""
+        if not len(labels):
+            return
+        least, most = int(labels.min()), int(labels.max())
+        if least < 0 or most >= self.num_classes:
+            raise ValueError(
+                f"OSMCAAHead(num_classes={self.num_classes}): labels must be in "
+                f"[0, {self.num_classes}), got {least} to {most}. num_classes is the "
+                "number of training classes"
+            )
+        if self._looked_at >= _BATCHES_LOOKED_AT:
+            return
+        self._looked_at += 1
+        alone = int((labels.bincount() == 1).sum())
+        if alone:
+            self._looked_at = _BATCHES_LOOKED_AT
+            print_log(
+                f"OSMCAAHead: {alone} of {len(labels)} images of this batch are the "
+                "only ones of their class, and so in no pair of one class. "
+                "IdentityBalancedSampler draws K images of each class: give the "
+                "dataloader batch_size = num_classes_per_batch * "
+                "num_samples_per_class",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+    def _classification_loss(
+        self, scores: Tensor, labels: Tensor, own: Tensor, options: dict
+    ) -> Tensor:
+        """Return the classification loss, weighted if it is to be."""
+        if self.classification_weights is None:
+            return self.classification_loss(
+                scores, labels, avg_factor=len(labels), **options
+            )
+        weights = gaussian_weights(own.detach(), **self.classification_weights)
+        total = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+        return self.classification_loss(
+            scores, labels, weight=weights, avg_factor=total, **options
+        )

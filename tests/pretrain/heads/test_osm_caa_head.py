@@ -4,6 +4,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 import semamb_mm.pretrain  # noqa: F401
+from semamb_mm.functional import weighted_contrastive_loss
+from semamb_mm.pretrain.heads import osm_caa_head as module
 
 
 def build(**options):
@@ -82,7 +84,58 @@ def test_without_attention_nothing_is_logged_of_it():
     assert sorted(losses) == ["loss_cls", "loss_metric"]
 
 
+def test_the_authors_own_recipe():
+    head = build(
+        embedding_channels=5,
+        loss=dict(type="OSMCAALoss", attention="gaussian", half_exponent=True),
+        classifier="features",
+        classification_weights=dict(mean=0.5, sigma=0.18),
+    )
+    torch.nn.init.normal_(head.context.weight)
+    torch.nn.init.normal_(head.context.bias)
+    feats, samples = batch()
+    labels = torch.tensor([0, 1, 2, 0, 1, 2])
+    losses = head.loss(feats, samples)
+    scores = feats[0] @ head.context.weight.t() + head.context.bias
+    torch.testing.assert_close(head(feats), scores)
+    own = scores.softmax(dim=1)[range(6), labels].detach()
+    attention = torch.exp(-((own - 1) ** 2) / (2 * 0.68**2))
+    torch.testing.assert_close(
+        losses["loss_metric"],
+        weighted_contrastive_loss(
+            head.pre_logits(feats), labels, attention, sigma=0.8 * 2**0.5
+        ),
+    )
+    weights = torch.exp(-((own - 0.5) ** 2) / (2 * 0.18**2))
+    each = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
+    torch.testing.assert_close(
+        losses["loss_cls"], (weights * each).sum() / weights.sum()
+    )
+    torch.testing.assert_close(losses["attention_mean"], attention.mean())
+    losses["loss_cls"].backward()
+    assert head.context.bias.grad.abs().sum() > 0
+
+
+def test_images_without_a_partner_are_counted_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(module, "print_log", lambda text, **_: told.append(text))
+    head = build()
+    head.loss(*batch(labels=(0, 0, 1, 1)))
+    assert not told
+    head.loss(*batch(labels=(0, 0, 1, 2)))
+    head.loss(*batch(labels=(0, 1, 2)))
+    assert len(told) == 1
+    assert "2 of 4 images of this batch" in told[0]
+    assert "num_classes_per_batch * num_samples_per_class" in told[0]
+
+
 def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="'context', 'features'"):
+        build(classifier="embedding")
+    with pytest.raises(ValueError, match="no temperature, got 0.1"):
+        build(classifier="features", temperature=0.1)
+    with pytest.raises(ValueError, match="sigma must be positive"):
+        build(classification_weights=dict(mean=0.5, sigma=0))
     with pytest.raises(ValueError, match="embedding_channels must be positive"):
         build(embedding_channels=-1)
     with pytest.raises(ValueError, match=r"\[0, 3\)"):
