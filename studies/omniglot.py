@@ -132,8 +132,7 @@ def with_noise(noise: float, seed: int) -> Change:
 
 
 def plainly_logged(config: Config) -> None:
-    """Select no epoch; write no files for TensorBoard."""
-    config.default_hooks.checkpoint.save_best = None
+    """Write no files for TensorBoard."""
     config.visualizer.vis_backends = [dict(type="LocalVisBackend")]
 
 

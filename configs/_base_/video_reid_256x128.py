@@ -26,7 +26,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='TrackletRetrievalMetric', topk=(1, 5, 10, 20))
 test_evaluator = val_evaluator
-default_hooks = dict(checkpoint=dict(save_best='reid/CMC-1'))
 
 train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=10)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
