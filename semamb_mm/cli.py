@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import DATASETS, init_default_scope
+
+from semamb_mm.checkpoints import (
+    CheckpointFits,
+    check_device,
+    check_fit,
+    read_checkpoint,
+)
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -111,26 +118,41 @@ def _read_config(args: argparse.Namespace) -> Config:
 
 
 def open_pose_model(config: Config, checkpoint: str | os.PathLike, device="cpu"):
-    """Return MMPose's estimator of a config, with a checkpoint's weights."""
+    """Return MMPose's estimator of a config, with a checkpoint's weights.
+
+    Raises:
+        SystemExit: If the device is not here, or the checkpoint cannot be read or is
+            of another model.
+    """
+    check_device(device)
+    content = read_checkpoint(checkpoint)
     from mmpose.apis import init_model
 
-    return init_model(config, str(checkpoint), device=device)
+    model = init_model(config, str(checkpoint), device=device)
+    check_fit(model, content, checkpoint)
+    return model
 
 
 def open_retrieval_model(config: Config, checkpoint: str | os.PathLike, device="cpu"):
-    """Return MMPretrain's model of a config, with a checkpoint's weights."""
+    """Return MMPretrain's model of a config, with a checkpoint's weights.
+
+    Raises:
+        SystemExit: As :func:`open_pose_model`.
+    """
+    check_device(device)
+    content = read_checkpoint(checkpoint)
     from mmpretrain.apis import get_model
 
-    return get_model(config, str(checkpoint), device=device)
+    model = get_model(config, str(checkpoint), device=device)
+    check_fit(model, content, checkpoint)
+    return model
 
 
 def open_latent_targets(checkpoint: str | os.PathLike):
     """Return a checkpoint's :class:`LatentTargetStore`; None if it holds none."""
-    from mmengine.runner.checkpoint import _load_checkpoint
-
     from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 
-    content = _load_checkpoint(str(checkpoint), map_location="cpu")
+    content = read_checkpoint(checkpoint)
     if CHECKPOINT_KEY not in content:
         return None
     return LatentTargetStore.from_state_dict(content[CHECKPOINT_KEY])
@@ -151,6 +173,41 @@ def rows_of(store, keys: Sequence[str], checkpoint: str | os.PathLike) -> list[i
     return [store.index[key] for key in keys]
 
 
+def check_data(config: Config, *splits: str) -> None:
+    """See that the folders are there that a config takes from ``DATA_ROOT``.
+
+    Args:
+        config: Of a training or a test.
+        splits: ``'train'``, ``'val'`` and ``'test'``, those that will be read.
+
+    Raises:
+        SystemExit: If one is missing.
+    """
+    if "$DATA_ROOT" not in config.text:
+        return
+    for split in splits:
+        for root in _data_roots(config.get(f"{split}_dataloader")):
+            if "://" not in root and not Path(root).is_dir():
+                now = os.environ.get("DATA_ROOT")
+                raise SystemExit(
+                    f"the {split} data is not there: no folder {root}. This config "
+                    f"reads its data from DATA_ROOT, which is {now or 'not set'}. "
+                    "Begin the command with DATA_ROOT=/path/to/data; its layout: "
+                    "docs/datasets.md"
+                )
+
+
+def _data_roots(settings) -> Iterator[str]:
+    """Yield every ``data_root`` in a config's nested settings."""
+    if isinstance(settings, dict):
+        root = settings.get("data_root")
+        if isinstance(root, str):
+            yield root
+        settings = list(settings.values())
+    for part in settings if isinstance(settings, (list, tuple)) else ():
+        yield from _data_roots(part)
+
+
 def training_set(config: Config, pipeline, **changes):
     """Return the train data set under another pipeline.
 
@@ -160,7 +217,11 @@ def training_set(config: Config, pipeline, **changes):
             ``config.val_dataloader.dataset.pipeline`` for most tools. It is given to
             the data sets under any wrappers.
         changes: Other settings of these data sets.
+
+    Raises:
+        SystemExit: See :func:`check_data`.
     """
+    check_data(config, "train")
     dataset = deepcopy(config.train_dataloader.dataset)
     _change_leaves(dataset, dict(changes, pipeline=pipeline))
     return DATASETS.build(dataset)
@@ -218,8 +279,13 @@ def _show_pictures(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def build_runner(cfg: Config):
-    """Build the config's own runner type, or MMEngine's Runner."""
+    """Build the config's own runner type, or MMEngine's Runner.
+
+    It ends with a message when it loads a checkpoint of which nothing fits.
+    """
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(CheckpointFits())
+    return runner

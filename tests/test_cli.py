@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from semamb_mm import cli
 from semamb_mm.pose.latent_targets.samples import located_samples
+from tests import ROOT
 from tests.small_detector import ghcu_model  # noqa: F401
 
 
@@ -27,6 +28,57 @@ def test_a_base_that_mmengine_cannot_find_is_explained(tmp_path):
     args = cli.model_parser("").parse_args([str(path), "no.pth"])
     with pytest.raises(SystemExit, match="__import__.'semamb_mm'.*config"):
         cli.open_config(args)
+
+
+def test_a_missing_folder_of_data_root_is_named(monkeypatch):
+    path = ROOT / "configs/semantic_alignment/slim-hourglass_sa_300w-subset-96x96.py"
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    for now, said in (
+        (None, "no folder data/300w_subset.*from DATA_ROOT, which is not set"),
+        ("/no/faces", "no folder /no/faces.*from DATA_ROOT, which is /no/faces"),
+    ):
+        if now is not None:
+            monkeypatch.setenv("DATA_ROOT", now)
+        config = Config.fromfile(path)
+        for split in ("train", "val", "test"):
+            with pytest.raises(SystemExit, match=f"the {split} data.*{said}"):
+                cli.check_data(config, split)
+        with pytest.raises(SystemExit, match="Begin the command with DATA_ROOT="):
+            cli.training_set(config, [])
+
+
+def test_a_folder_that_is_there_or_named_elsewhere_is_left_alone(tmp_path, monkeypatch):
+    path = ROOT / "configs/semantic_alignment/slim-hourglass_sa_300w-subset-96x96.py"
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    cli.check_data(Config.fromfile(path), "train", "val", "test")
+    drawn = path.with_name("slim-hourglass_sa_synthetic-96x96.py")
+    cli.check_data(Config.fromfile(drawn), "train", "val", "test")
+
+
+@pytest.mark.parametrize("part", ["text", "missing", "other", "device"])
+def test_what_is_no_model_is_refused(ghcu_model, tmp_path, part):  # noqa: F811
+    path, checkpoint = ghcu_model
+    wrong = tmp_path / "wrong.pth"
+    if part == "text":
+        wrong.write_text("not a model\n")
+    if part == "other":
+        torch.save({"conv1.weight": torch.zeros(3)}, wrong)
+    device, said = "cpu", "wrong.pth"
+    if part == "device":
+        wrong, device, said = checkpoint, "cuda:99", "--device cuda:99"
+    with pytest.raises(SystemExit, match=said):
+        cli.open_pose_model(Config.fromfile(path), wrong, device)
+
+
+def test_a_runner_refuses_another_models_checkpoint(ghcu_model, tmp_path):  # noqa: F811
+    path, _ = ghcu_model
+    config = Config.fromfile(path)
+    wrong = tmp_path / "wrong.pth"
+    torch.save({"conv1.weight": torch.zeros(3)}, wrong)
+    config.load_from, config.work_dir = str(wrong), str(tmp_path)
+    config.test_cfg, config.test_evaluator = dict(), dict(type="FaceNME")
+    with pytest.raises(SystemExit, match="wrong.pth is of another model"):
+        cli.build_runner(config).test()
 
 
 def test_a_tool_for_the_cpu_alone_has_no_device(capsys):

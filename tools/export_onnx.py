@@ -8,7 +8,7 @@ and compared with PyTorch before it gets its name; without onnxruntime, or witho
 test images, give --no-check.
 
 Flip testing is left out, whatever the config says. Needs onnx and onnxruntime:
-pip install 'semamb_mm[onnx]'.
+pip install onnx onnxruntime.
 """
 
 try:
@@ -19,13 +19,14 @@ except ImportError as error:
     ) from error
 
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.registry import DATASETS
 
-from semamb_mm.cli import model_parser, open_config, open_pose_model
+from semamb_mm.cli import check_data, model_parser, open_config, open_pose_model
 from semamb_mm.formats.files import atomic_path
 from semamb_mm.pose.export import DeployedDetector
 from semamb_mm.pose.heads import last_stage
@@ -48,7 +49,20 @@ def parse_args(argv=None):
         help="largest difference from PyTorch, pixels of the crop (%(default)g)",
     )
     parser.add_argument("--no-check", action="store_true")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.no_check and args.num_images < 1:
+        parser.error("--num-images: the check needs one image; or give --no-check")
+    return args
+
+
+def require_onnx(check):
+    """Stop before any work if a package is missing."""
+    for package in ("onnx", "onnxruntime")[: 1 + check]:
+        if find_spec(package) is None:
+            raise SystemExit(
+                f"{package} is not installed: pip install {package}"
+                + " (or give --no-check)" * (package == "onnxruntime")
+            )
 
 
 def export(model, crops, path, opset):
@@ -109,9 +123,13 @@ def check(model, path, crops, samples, tolerance):
 def main(argv=None):
     """Export, check, and give the file its name."""
     args = parse_args(argv)
+    require_onnx(not args.no_check)
     config = open_config(args)
+    if not args.no_check:
+        check_data(config, "test")
     model = open_pose_model(config, args.checkpoint)
     out = Path(args.out or Path(args.checkpoint).with_suffix(".onnx"))
+    out.parent.mkdir(parents=True, exist_ok=True)
     width, height = model.head.decoder.input_size
     with atomic_path(out) as unfinished:
         export(model, torch.rand(2, 3, height, width) * 255, unfinished, args.opset)

@@ -13,7 +13,8 @@ from pathlib import Path
 from mmengine.fileio import dump
 from mmengine.hooks import Hook
 
-from semamb_mm.cli import add_common_arguments, build_runner, load_config
+from semamb_mm.checkpoints import read_checkpoint
+from semamb_mm.cli import add_common_arguments, build_runner, check_data, load_config
 from semamb_mm.formats.files import atomic_path
 
 
@@ -55,9 +56,8 @@ def main(argv=None):
     """Change the config as the flags say, and test."""
     args = parse_args(argv)
     cfg = load_config(args)
-    is_url = "://" in args.checkpoint
-    if not is_url and not Path(args.checkpoint).is_file():
-        raise SystemExit(f"checkpoint file {args.checkpoint} does not exist")
+    read_checkpoint(args.checkpoint)
+    check_data(cfg, "test")
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.out and Path(args.out).suffix not in (".json", ".yaml", ".yml"):

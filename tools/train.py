@@ -10,7 +10,8 @@ except ImportError as error:
 import argparse
 from pathlib import Path
 
-from semamb_mm.cli import add_common_arguments, build_runner, load_config
+from semamb_mm.checkpoints import read_checkpoint
+from semamb_mm.cli import add_common_arguments, build_runner, check_data, load_config
 
 
 def parse_args(argv=None):
@@ -48,6 +49,7 @@ def main(argv=None):
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         # Without validation there is no score by which to save the best.
         cfg.get("default_hooks", {}).get("checkpoint", {}).pop("save_best", None)
+    check_data(cfg, "train", "val")
     if args.amp:
         use_amp(cfg)
     if args.resume == "auto":
@@ -55,6 +57,7 @@ def main(argv=None):
         if (Path(cfg.work_dir) / "last_checkpoint").exists():
             cfg.resume, cfg.load_from = True, None
     elif args.resume is not None:
+        read_checkpoint(args.resume)
         cfg.resume, cfg.load_from = True, args.resume
     if args.auto_scale_lr:
         cfg.auto_scale_lr = dict(cfg.get("auto_scale_lr", {}), enable=True)

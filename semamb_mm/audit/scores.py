@@ -61,6 +61,18 @@ def suspicion(
     return scores * _relative_confidence(confidences, known)
 
 
+def check_number(samples: int) -> None:
+    """Refuse to say what is usual of too few samples.
+
+    Raises:
+        ValueError: If there are fewer than 10.
+    """
+    if samples < 10:
+        raise ValueError(
+            f"{samples} samples do not show what is usual: an audit needs 10 at least"
+        )
+
+
 def _check(
     annotations: np.ndarray, predictions: np.ndarray, confidences: np.ndarray
 ) -> None:
@@ -74,11 +86,7 @@ def _check(
             f"annotations {annotations.shape}, predictions {predictions.shape} and "
             f"confidences {confidences.shape} must be of the same faces and landmarks"
         )
-    samples = len(annotations)
-    if samples < 10:
-        raise ValueError(
-            f"{samples} samples do not show what is usual: an audit needs 10 at least"
-        )
+    check_number(len(annotations))
     if not (np.isfinite(predictions).all() and np.isfinite(confidences).all()):
         raise ValueError("predictions and confidences must be finite")
 

@@ -67,3 +67,29 @@ def test_a_file_that_differs_is_not_written(call, tool, ghcu_model, monkeypatch)
         call(ghcu_model)
     out, _ = call(ghcu_model, "--no-check")
     assert [path.name for path in out.parent.iterdir()] == ["model.onnx"]
+
+
+def test_the_folder_of_the_file_is_made(tool, ghcu_model, tmp_path):  # noqa: F811
+    out = tmp_path / "new" / "folder" / "model.onnx"
+    tool.main([*ghcu_model, "--out", str(out), "--no-check"])
+    assert out.is_file()
+
+
+def test_no_image_is_no_check(call, ghcu_model, capsys):  # noqa: F811
+    with pytest.raises(SystemExit):
+        call(ghcu_model, "--num-images", "0")
+    assert "--num-images: the check needs one image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_missing_package_is_named_before_any_work(
+    tool,
+    call,
+    ghcu_model,  # noqa: F811
+    monkeypatch,
+    package,
+):
+    monkeypatch.setattr(tool, "find_spec", lambda name: None if name == package else 1)
+    monkeypatch.setattr(tool, "open_config", None)
+    with pytest.raises(SystemExit, match=f"pip install {package}"):
+        call(ghcu_model)

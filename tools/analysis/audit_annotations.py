@@ -31,6 +31,7 @@ from semamb_mm import cli
 from semamb_mm.audit import THRESHOLD, decide
 from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
 from semamb_mm.audit.report import write_landmarks, write_page, write_samples
+from semamb_mm.audit.scores import check_number
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.inference import predict, read_image
 from semamb_mm.pose.latent_targets.samples import keyed_annotations, located_samples
@@ -65,6 +66,10 @@ def main(argv=None):
     samples = located_samples(dataset)
     out_dir = Path(args.out_dir)
     refuse_inside(out_dir, samples)
+    try:
+        check_number(len(samples))
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     model = cli.open_pose_model(config, args.checkpoint, args.device)
 
     keys, infos = zip(*keyed_annotations(samples))

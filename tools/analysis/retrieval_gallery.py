@@ -51,6 +51,7 @@ def main(argv=None):
     args = parse_args(argv)
     config = cli.open_config(args, scope="mmpretrain")
     model = cli.open_retrieval_model(config, args.checkpoint, args.device)
+    cli.check_data(config, "train", "test")
     test = DATASETS.build(config.test_dataloader.dataset)
     train = cli.training_set(config, config.test_dataloader.dataset.pipeline)
     out_dir = Path(args.out_dir)
