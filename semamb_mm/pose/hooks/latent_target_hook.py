@@ -10,8 +10,9 @@ from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from mmpose.registry import HOOKS
+from mmpose.registry import HOOKS, MODELS
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.pose.latent_targets.making import TargetMaker
@@ -148,7 +149,7 @@ class LatentTargetHook(Hook):
         self.store: LatentTargetStore | None = None
         self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
-        self._searching = False
+        self._observer: RemovableHandle | None = None
         self._heatmaps: Tensor | tuple[Tensor, ...] | None = None
         self._results: list[SearchResult] = []
 
@@ -165,7 +166,7 @@ class LatentTargetHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Make the store, restore its state, hand it to those who read it."""
-        head = _head(runner)
+        head = observed_head(runner)
         self._check_loop(runner)
         dataset = runner.train_dataloader.dataset
         loaders, affine = prepare_pipeline(dataset)
@@ -184,7 +185,7 @@ class LatentTargetHook(Hook):
             affine.use_udp,
             self.freeze,
         )
-        self._observer = head.register_heatmap_observer(self._keep_heatmaps)
+        self._head = head
         number_views(runner.train_dataloader, self.store, _by_epoch(runner))
         _restart_workers(runner)
         runner.logger.info(
@@ -194,8 +195,8 @@ class LatentTargetHook(Hook):
         )
 
     def after_train(self, runner: Runner) -> None:
-        """Stop looking at the head's heatmaps."""
-        self._observer.remove()
+        """Stop looking at the head's heatmaps if training ended within an iteration."""
+        self._stop_looking()
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the clock that augmentation is seeded with."""
@@ -205,18 +206,20 @@ class LatentTargetHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """See whether this iteration searches."""
+        """Look at the head's heatmaps if this iteration searches."""
         elapsed = (runner.epoch if self.by_epoch else runner.iter) - self.start
-        self._searching = elapsed >= 0 and elapsed % self.interval == 0
+        if elapsed >= 0 and elapsed % self.interval == 0:
+            observe = self._head.register_heatmap_observer(self._keep_heatmaps)
+            self._observer = observe
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
         """Search the heatmaps that the head has just predicted."""
-        if self._searching:
+        if self._observer is not None:
             samples = data_batch["data_samples"]
             self._results.append(self.search(self._heatmaps, samples))
-        self._searching, self._heatmaps = False, None
+        self._stop_looking()
         if not _by_epoch(runner):
             self._commit(runner)
             self.store.clock = (self.store.clock[0], runner.iter + 1)
@@ -233,12 +236,16 @@ class LatentTargetHook(Hook):
             )
 
     def _keep_heatmaps(self, heatmaps: Tensor | tuple[Tensor, ...]) -> None:
-        if not self._searching:
-            return
         if isinstance(heatmaps, Tensor):
             self._heatmaps = heatmaps.detach()
         else:
             self._heatmaps = tuple(profile.detach() for profile in heatmaps)
+
+    def _stop_looking(self) -> None:
+        """Make iterations that do not search cost nothing."""
+        if self._observer is not None:
+            self._observer.remove()
+        self._observer, self._heatmaps = None, None
 
     def _complete_options(self, head) -> dict:
         """Return the search's options, from here or, deprecated, from the head."""
@@ -334,7 +341,7 @@ def _by_epoch(runner: Runner) -> bool:
     return isinstance(runner.train_loop, EpochBasedTrainLoop)
 
 
-def _head(runner: Runner):
+def observed_head(runner: Runner):
     """Return the head, whose heatmaps can be observed.
 
     It may be the ``pose_head`` of another one, such as ``VisPredictHead``.
@@ -347,10 +354,28 @@ def _head(runner: Runner):
     for candidate in (head, getattr(head, "pose_head", None)):
         if hasattr(candidate, "register_heatmap_observer"):
             return candidate
-    raise TypeError(
-        "LatentTargetHook needs a model with head=dict(type="
-        f"'SemanticAlignmentHead', ...), got {type(head).__name__}. Which type takes "
-        "the place of which head: docs/semantic_alignment.md, 'Which heads work'"
+    raise TypeError(_what_to_replace(head))
+
+
+def _what_to_replace(head) -> str:
+    """Return a message about a head that cannot be observed."""
+    inner = getattr(head, "pose_head", None)
+    key, stock = "model.head", type(head if inner is None else inner).__name__
+    if inner is not None:
+        key += ".pose_cfg"
+    ours = f"SemanticAlignment{stock}"
+    if stock in ("HeatmapHead", "CPMHead"):
+        ours = "SemanticAlignmentHead"
+    if MODELS.get(ours) is None:
+        return (
+            f"LatentTargetHook cannot search {key}.type='{stock}': there is no type "
+            "that takes its place. Heads of heatmaps (SemanticAlignmentHead) and of "
+            "SimCC distributions (SemanticAlignmentRTMCCHead) can be searched, see "
+            "'Which heads work' in docs/semantic_alignment.md"
+        )
+    return (
+        f"LatentTargetHook cannot search {key}.type='{stock}': give {key}.type='{ours}'"
+        ", with the same arguments"
     )
 
 

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpose.registry import DATASETS
 
 from semamb_mm.functional import consensus_targets, temporal_targets
-from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook
+from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook, observed_head
 from semamb_mm.pose.latent_targets.search import SearchResult
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 from tests import ROOT
@@ -61,6 +61,43 @@ def test_targets_move_only_from_start_on_and_are_logged(make_runner):
         assert f"train/{name}" in logged
     (log,) = Path(runner.work_dir).glob("*/*.log")
     assert "Latent targets after epoch 4: move" in log.read_text()
+
+
+def test_iterations_that_do_not_search_do_not_look_at_heatmaps(make_runner):
+    @HOOKS.register_module(force=True)
+    class CountObservers(Hook):
+        priority = "LOW"
+        counts = []
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            self.counts.append(len(runner.model.head._observers))
+
+    CountObservers.counts = []
+    custom = [*hooks(start=1), dict(type="CountObservers")]
+    runner = make_runner(custom_hooks=custom, train_cfg=dict(max_epochs=2))
+    runner.train()
+    assert CountObservers.counts == [0, 0, 1, 1]
+    assert not runner.model.head._observers
+
+
+@pytest.mark.parametrize(
+    ("stock", "inner", "message"),
+    [
+        ("HeatmapHead", None, "give model.head.type='SemanticAlignmentHead', with the"),
+        ("RTMCCHead", None, "give model.head.type='SemanticAlignmentRTMCCHead'"),
+        ("MSPNHead", None, "give model.head.type='SemanticAlignmentMSPNHead'"),
+        ("VisPredictHead", "HeatmapHead", "give model.head.pose_cfg.type='Semantic"),
+        ("RegressionHead", None, "no type that takes its place.*Which heads work"),
+    ],
+)
+def test_a_head_that_cannot_be_observed_is_named_with_what_to_give(
+    stock, inner, message
+):
+    head = type(stock, (), {})()
+    if inner is not None:
+        head.pose_head = type(inner, (), {})()
+    with pytest.raises(TypeError, match=f"type='{inner or stock}'.*{message}"):
+        observed_head(SimpleNamespace(model=SimpleNamespace(head=head)))
 
 
 def test_frozen_landmarks_stay(make_runner):
@@ -475,7 +512,7 @@ def test_bad_set_ups_are_named(make_runner):
         LatentTargetHook(start=0, interval=0)
     with pytest.raises(ValueError, match=r"\[68, -1\] are no landmark.*0 to 67"):
         make_runner(custom_hooks=hooks(start=0, freeze=[3, 68, -1])).train()
-    with pytest.raises(TypeError, match="SemanticAlignmentHead.*CPMHead"):
+    with pytest.raises(TypeError, match="'CPMHead': give .*'SemanticAlignmentHead'"):
         make_runner(model=dict(head=dict(type="CPMHead", num_stages=1))).train()
     with pytest.raises(
         ValueError, match=r"finds 19 landmarks \(model.*out_channels=19"
