@@ -68,3 +68,18 @@ def degraded_model(tmp_path_factory):
     config.train_dataloader.dataset.pipeline = [load, *degradation, *steps]
     config.dump(path)
     return path, checkpoint
+
+
+def both_heads(model):
+    """A written model, and the same with a HeatmapHead in its CPMHead's place."""
+    path, checkpoint = model
+    config = Config.fromfile(path)
+    init_default_scope("mmpose")
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    cpm = MODELS.build(config.model)
+    cpm.load_state_dict(weights)
+    del config.model.head["num_stages"]
+    config.model.head.deconv_out_channels = None
+    heatmap = MODELS.build(config.model)
+    heatmap.load_state_dict(weights)
+    return config, cpm.eval(), heatmap.eval()

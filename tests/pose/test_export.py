@@ -7,7 +7,11 @@ from mmpose.registry import MODELS
 
 from semamb_mm.pose.export import DeployedDetector, decode_dark
 from tests.pose.conftest import CODEC, tiny_config
-from tests.small_detector import GHCU, ghcu_model, write_model  # noqa: F401
+from tests.small_detector import (  # noqa: F401
+    GHCU,
+    both_heads,
+    ghcu_model,
+)
 
 
 # MMPose divides by the height of an empty heatmap.
@@ -43,3 +47,14 @@ def test_another_decoder_is_refused(tmp_path):
     config.model.head.decoder.unbiased = False
     with pytest.raises(TypeError, match="unbiased=True"):
         DeployedDetector(MODELS.build(config.model))
+
+
+def test_heads_of_one_tensor_and_of_a_list_are_exported_alike(ghcu_model):  # noqa: F811
+    _, cpm, heatmap = both_heads(ghcu_model)
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        expected = DeployedDetector(cpm)(images)
+        found = DeployedDetector(heatmap)(images)
+    assert found[0].shape == (3, 68, 2) and found[2].any()
+    for one, other in zip(found, expected):
+        assert torch.equal(one, other)
