@@ -149,13 +149,13 @@ def open_retrieval_model(config: Config, checkpoint: str | os.PathLike, device="
 
 
 def open_latent_targets(checkpoint: str | os.PathLike):
-    """Return a checkpoint's :class:`LatentTargetStore`; None if it holds none."""
-    from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
+    """Return a checkpoint's :class:`SavedTargets`; None if it holds none."""
+    from semamb_mm.pose.latent_targets.saved import CHECKPOINT_KEY, SavedTargets
 
     content = read_checkpoint(checkpoint)
     if CHECKPOINT_KEY not in content:
         return None
-    return LatentTargetStore.from_state_dict(content[CHECKPOINT_KEY])
+    return SavedTargets.from_state(content[CHECKPOINT_KEY])
 
 
 def rows_of(store, keys: Sequence[str], checkpoint: str | os.PathLike) -> list[int]:

@@ -38,7 +38,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 
 from semamb_mm.faces.landmarks import GROUPS_68, REGIONS_68, landmark_groups
@@ -46,7 +45,6 @@ from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
 from semamb_mm.formats.files import atomic_folder, atomic_write
 from semamb_mm.formats.pts import read_pts
 from semamb_mm.pose.datasets import PtsFaceDataset
-from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY
 from semamb_mm.synthetic.annotators import displace, get_noise
 from semamb_mm.synthetic.faces import true_keypoints
 
@@ -64,6 +62,7 @@ from .engine import (
     merged,
     panels,
     rounded,
+    saved_targets,
     scheduled,
     spread,
     study_parser,
@@ -481,8 +480,8 @@ def target_errors(run: Comparison) -> dict[str, float]:
 
     Nothing where the truth is not known or training held no targets.
     """
-    state = torch.load(run.checkpoint, map_location="cpu").get(CHECKPOINT_KEY)
-    truth = None if state is None else truth_of(run, state["keys"])
+    state = saved_targets(run)
+    truth = truth_of(run, state["keys"]) if state else None
     if truth is None:
         return {}
     unit = face_unit(truth)[:, None]

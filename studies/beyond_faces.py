@@ -28,10 +28,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from semamb_mm.formats.files import atomic_write
-from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY
 
 from .engine import (
     NOTHING_FINISHED,
@@ -42,6 +40,7 @@ from .engine import (
     markdown,
     measured,
     merged,
+    saved_targets,
     study_parser,
     train_all,
 )
@@ -175,7 +174,7 @@ def squares_xrays(run: Run) -> dict:
     root, annotator = xray_root(), int(run.names[1].split()[1])
     other = json.loads((root / f"annotator_{3 - annotator}.json").read_text())
     second, groups = landmarks_of(other)
-    state = torch.load(run.checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+    state = saved_targets(run)
     ids = [int(key.rsplit("#", 1)[1]) for key in state["keys"]]
     # The second dentist left out a picture.
     rows = [row for row, i in enumerate(ids) if i in second]
@@ -217,7 +216,7 @@ def squares_bodies(run: Run) -> dict:
     """Return squared errors of one run's training figures."""
     root = Path(run.resolved.train_dataloader.dataset.data_root)
     truth = json.loads((root / "truth.json").read_text())
-    state = torch.load(run.checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+    state = saved_targets(run)
     ids = [key.rsplit("#", 1)[1] for key in state["keys"]]
     real = np.array([truth[i]["joints"] for i in ids])
     height = np.array([truth[i]["height"] for i in ids])[:, None, None]

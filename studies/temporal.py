@@ -38,7 +38,6 @@ from semamb_mm.faces.sizes import face_size, face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.pts import read_pts
 from semamb_mm.functional import consensus_targets, temporal_targets
-from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY
 from semamb_mm.synthetic.videos import write_video_tree
 
 from .engine import (
@@ -49,6 +48,7 @@ from .engine import (
     hook,
     markdown,
     merged,
+    saved_targets,
     scheduled,
     spread,
     study_parser,
@@ -234,7 +234,7 @@ def figures(targets: Tensor, truth: Tensor) -> dict[str, float]:
 
 def study(run: Run, args) -> dict[str, dict[str, float]]:
     """Return what one seed's training gives: variant to figures."""
-    state = torch.load(run.checkpoint, map_location="cpu")[CHECKPOINT_KEY]
+    state = saved_targets(run)
     tree = videos_of(run.seed, args)
     annotations, found, truth = (p[:, :: args.stride] for p in tracks(state, tree))
     consensus = hook(Config.fromfile(CONFIG)).consensus

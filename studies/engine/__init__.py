@@ -14,6 +14,7 @@ from .runs import (
     validations,
 )
 from .tables import markdown, rounded, spread, write_csv
+from .targets import saved_targets
 
 __all__ = [
     "NOTHING_FINISHED",
@@ -29,6 +30,7 @@ __all__ = [
     "merged",
     "panels",
     "rounded",
+    "saved_targets",
     "run_tool",
     "scheduled",
     "spread",

@@ -16,6 +16,7 @@ from semamb_mm.pose.datasets import (
     SyntheticFaceDataset,
     write_pts_tree,
 )
+from semamb_mm.pose.latent_targets import CHECKPOINT_KEY
 from semamb_mm.synthetic.faces import true_keypoints
 from studies import alignment
 from studies.engine import hook, transform
@@ -162,4 +163,4 @@ def write_finished(run, error):
         annotations=torch.from_numpy(truth + 1),
         targets=torch.from_numpy(truth),
     )
-    torch.save({alignment.CHECKPOINT_KEY: state}, run.checkpoint)
+    torch.save({CHECKPOINT_KEY: state}, run.checkpoint)

@@ -11,6 +11,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 
+from semamb_mm.pose.latent_targets import CHECKPOINT_KEY
 from studies import beyond_faces, stick_figures
 
 SHAPE = (6, 19, 2)
@@ -68,7 +69,7 @@ def finish(run, keys, annotations, targets):
     annotations, targets = map(torch.from_numpy, (annotations, targets))
     visible = torch.ones(annotations.shape[:2], dtype=torch.bool)
     state = dict(keys=keys, annotations=annotations, targets=targets, visible=visible)
-    torch.save({beyond_faces.CHECKPOINT_KEY: state}, run.checkpoint)
+    torch.save({CHECKPOINT_KEY: state}, run.checkpoint)
 
 
 def test_the_search_goes_on_from_the_stock_detector(xrays, tmp_path):

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, HOOKS
 
+from semamb_mm.pose.latent_targets import CHECKPOINT_KEY
 from semamb_mm.synthetic.videos import SyntheticVideo
 from studies import temporal
 
@@ -33,7 +34,7 @@ def tree(tmp_path_factory):
     )
     (run,) = temporal.plan(args)
     run.folder.mkdir(parents=True)
-    torch.save({temporal.CHECKPOINT_KEY: state}, run.checkpoint)
+    torch.save({CHECKPOINT_KEY: state}, run.checkpoint)
     return folder
 
 

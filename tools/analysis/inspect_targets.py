@@ -39,7 +39,11 @@ from semamb_mm.pictures.contact_sheets import contact_sheet
 from semamb_mm.pictures.moves import plot_moves
 from semamb_mm.pictures.targets import draw_targets
 from semamb_mm.pose.inference import predict, read_image
-from semamb_mm.pose.latent_targets import keyed_annotations, located_samples
+from semamb_mm.pose.latent_targets import (
+    keyed_annotations,
+    landmarks_of,
+    located_samples,
+)
 
 
 def parse_args(argv=None):
@@ -62,10 +66,11 @@ def main(argv=None):
         )
     dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
     samples = located_samples(dataset)
-    keys = [key for key, _ in keyed_annotations(samples)]
+    keys, infos = zip(*keyed_annotations(samples))
     rows = cli.rows_of(store, keys, args.checkpoint)
-    annotations, targets = store.annotations[rows].numpy(), store.targets[rows].numpy()
-    visible = store.visible[rows].numpy()
+    given = [landmarks_of(info, key) for key, info in zip(keys, infos)]
+    annotations, visible = (np.stack(part) for part in zip(*given))
+    targets = store.targets[rows].numpy()
     truth = None
     if all(hasattr(leaf, "true_keypoints") for leaf, _ in samples):
         truth = np.stack([leaf.true_keypoints(i) for leaf, i in samples])
@@ -76,7 +81,7 @@ def main(argv=None):
     print(moves_table(summary))
     with atomic_write(out_dir / "summary.json") as file:
         file.write(json.dumps(summary, indent=2) + "\n")
-    energies = store.energies[rows].numpy()
+    energies = store.energies[rows].float().numpy()
     moved = move_rows(keys, annotations, targets, energies)
     write_csv(out_dir / "moves.csv", MOVE_COLUMNS, moved)
     moves = 100 * (targets - annotations) / face_unit(annotations)[:, None, None]

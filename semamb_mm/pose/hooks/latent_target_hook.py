@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 
 from mmengine.dataset import InfiniteSampler
-from mmengine.dist import all_gather_object, is_distributed
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -14,10 +14,9 @@ from mmpose.registry import HOOKS, MODELS
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from semamb_mm.faces.landmarks import landmark_groups
+from semamb_mm.pose.latent_targets.keeper import TargetKeeper
 from semamb_mm.pose.latent_targets.making import TargetMaker
 from semamb_mm.pose.latent_targets.options import check_options
-from semamb_mm.pose.latent_targets.samples import build_store
 from semamb_mm.pose.latent_targets.search import (
     ANCHORS,
     BatchSearch,
@@ -41,7 +40,9 @@ class LatentTargetHook(Hook):
     from ``start`` on writes into it what the head's search finds. Under
     :class:`mmengine.runner.EpochBasedTrainLoop` the targets of an epoch take
     effect with the next epoch, together; under iteration-based loops after
-    each iteration. All ranks hold the same store. It is saved in the
+    each iteration or, with ``consensus`` or ``temporal``, each time that the loop has
+    drawn as many samples as the data set has. Rank 0 holds the store and makes the
+    targets; each machine has one copy of them. The store is saved in the
     checkpoint (key ``latent_targets``) and read back by ``--resume``;
     ``load_from`` alone starts again from the annotations.
 
@@ -146,7 +147,7 @@ class LatentTargetHook(Hook):
         self.maker = TargetMaker(consensus, temporal, self.freeze)
         check_search_names(search, type(self).__name__)
         self.search_options = search
-        self.store: LatentTargetStore | None = None
+        self.keeper: TargetKeeper | None = None
         self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
         self._observer: RemovableHandle | None = None
@@ -170,14 +171,13 @@ class LatentTargetHook(Hook):
         self._check_loop(runner)
         dataset = runner.train_dataloader.dataset
         loaders, affine = prepare_pipeline(dataset)
-        self.store = build_store(dataset)
-        _check_landmarks(head, dataset, self.store.num_keypoints)
-        self.maker.check(self.store)
-        if self.temporal is not None:
+        self.keeper = TargetKeeper(dataset, self.maker, self.momentum)
+        if self.temporal is not None and self.store is not None:
             self._tell_frames_that_agree(runner)
         self._restore(runner)
+        shared = self.keeper.shared
         for loader in loaders:
-            loader.connect(self.store)
+            loader.connect(shared)
         self.search = BatchSearch(
             self._complete_options(head),
             head.search_grid,
@@ -186,13 +186,26 @@ class LatentTargetHook(Hook):
             self.freeze,
         )
         self._head = head
-        number_views(runner.train_dataloader, self.store, _by_epoch(runner))
+        number_views(runner.train_dataloader, shared, _by_epoch(runner))
         _restart_workers(runner)
         runner.logger.info(
-            f"Latent targets of {len(self.store)} samples x "
-            f"{self.store.num_keypoints} landmarks; search from "
+            f"Latent targets of {len(shared)} samples x "
+            f"{shared.num_keypoints} landmarks; search from "
             f"{'epoch' if self.by_epoch else 'iteration'} {self.start} on."
         )
+        self._make_every = 1
+        if self.maker.makes_targets and not _by_epoch(runner):
+            batch = runner.train_dataloader.batch_size * get_world_size()
+            self._make_every = -(-len(shared) // batch)
+            runner.logger.info(
+                "Latent targets: consensus and agreement over time come every "
+                f"{self._make_every} iterations, as many as draw {len(shared)} samples."
+            )
+
+    @property
+    def store(self) -> LatentTargetStore | None:
+        """All that is known of the targets, on rank 0 while training; else None."""
+        return None if self.keeper is None else self.keeper.store
 
     def after_train(self, runner: Runner) -> None:
         """Stop looking at the head's heatmaps if training ended within an iteration."""
@@ -201,14 +214,13 @@ class LatentTargetHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the clock that augmentation is seeded with."""
         if _by_epoch(runner):
-            self.store.clock = (self.store.clock[0], runner.epoch)
+            self._set_clock(runner.epoch)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
         """Look at the head's heatmaps if this iteration searches."""
-        elapsed = (runner.epoch if self.by_epoch else runner.iter) - self.start
-        if elapsed >= 0 and elapsed % self.interval == 0:
+        if self._is_due(runner):
             observe = self._head.register_heatmap_observer(self._keep_heatmaps)
             self._observer = observe
 
@@ -218,22 +230,35 @@ class LatentTargetHook(Hook):
         """Search the heatmaps that the head has just predicted."""
         if self._observer is not None:
             samples = data_batch["data_samples"]
-            self._results.append(self.search(self._heatmaps, samples))
+            self._results.append(self.search(self._heatmaps, samples).compact())
+        searched = self._observer is not None
         self._stop_looking()
         if not _by_epoch(runner):
-            self._commit(runner)
-            self.store.clock = (self.store.clock[0], runner.iter + 1)
+            if searched:
+                self._commit(runner, make=(runner.iter + 1) % self._make_every == 0)
+            self._set_clock(runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Let the epoch's targets take effect on every rank."""
-        self._commit(runner)
+        # Another clock than the epochs' may have searched in parts of it.
+        if _by_epoch(runner) and (self._is_due(runner) or not self.by_epoch):
+            self._commit(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the store (all types load with ``weights_only=True``)."""
         if self.store is not None:
             checkpoint[CHECKPOINT_KEY] = dict(
-                self.store.state_dict(), seed=self.store.clock[0]
+                self.store.state_dict(), seed=self.keeper.shared.clock[0]
             )
+
+    def _is_due(self, runner: Runner) -> bool:
+        """Return whether this epoch or iteration searches."""
+        elapsed = (runner.epoch if self.by_epoch else runner.iter) - self.start
+        return elapsed >= 0 and elapsed % self.interval == 0
+
+    def _set_clock(self, moment: int) -> None:
+        shared = self.keeper.shared
+        shared.clock = (shared.clock[0], moment)
 
     def _keep_heatmaps(self, heatmaps: Tensor | tuple[Tensor, ...]) -> None:
         if isinstance(heatmaps, Tensor):
@@ -252,7 +277,10 @@ class LatentTargetHook(Hook):
         name, old = type(self).__name__, getattr(head, "search", None)
         if old is None:
             return complete_search_options(
-                self.search_options, head.search_grid, self.store.num_keypoints, name
+                self.search_options,
+                head.search_grid,
+                self.keeper.shared.num_keypoints,
+                name,
             )
         if self.search_options is not None:
             raise ValueError(
@@ -286,52 +314,20 @@ class LatentTargetHook(Hook):
         """Take over the checkpoint's targets and seed, if there is one."""
         seed = int(runner.seed or 0)
         if self._resumed_state is not None:
-            self.store.load_state_dict(self._resumed_state)
+            self.keeper.restore(self._resumed_state)
             seed = int(self._resumed_state.get("seed", seed))
             self._resumed_state = None
-        self.store.clock = (seed, runner.epoch if _by_epoch(runner) else runner.iter)
+        moment = runner.epoch if _by_epoch(runner) else runner.iter
+        self.keeper.shared.clock = (seed, moment)
 
-    def _commit(self, runner: Runner) -> None:
-        """Make targets of the results of all ranks."""
+    def _commit(self, runner: Runner, make: bool = True) -> None:
+        """Make targets of the results of all ranks, and log what they did."""
         results, self._results = self._results, []
-        if is_distributed():
-            joined = [SearchResult.join(results)] if results else []
-            results = [r for part in all_gather_object(joined) for r in part]
-        if not results:
-            return
-        result = SearchResult.join(results)
-        searched = self.store.record(result, self.momentum)
-        self.maker.apply(self.store, self.momentum)
-        self._log(runner, result, searched)
-
-    def _log(self, runner: Runner, result: SearchResult, searched: Tensor) -> None:
-        """Say what this search did, to the log and every visualizer backend.
-
-        Scalars ``train/latent_move`` (and ``_contour``, ``_brows``, ... where the
-        landmarks' regions are known): mean distance between target and
-        annotation, as a share of the face's size; ``train/latent_at_edge``: share
-        of landmarks found at the neighbourhood's edge; ``train/latent_energy``. With
-        consensus also ``train/latent_noise`` and ``train/latent_network`` by region:
-        the estimated standard deviations of annotations and of what is found.
-        """
-        if not searched.any():
-            return
-        store, rows = self.store, result.indices
-        move = (store.targets[rows] - store.annotations[rows]).norm(dim=-1)
-        move = move / store.face_sizes(rows)[:, None]
-        scalars = dict(latent_move=move[searched].mean())
-        for region, landmarks in landmark_groups(store.num_keypoints).items():
-            chosen = searched[:, landmarks]
-            if region not in ("all", "weak", "strong") and chosen.any():
-                moves = move[:, landmarks][chosen]
-                scalars[f"latent_move_{region}"] = moves.mean()
-        scalars.update(self.maker.deviations())
-        scalars["latent_at_edge"] = result.at_edge[searched].float().mean()
-        scalars["latent_energy"] = result.energies[searched].mean()
-        for name, value in scalars.items():
-            runner.message_hub.update_scalar(f"train/{name}", float(value))
-        if _by_epoch(runner):
-            shown = ", ".join(f"{n[7:]} {float(v):.4g}" for n, v in scalars.items())
+        figures = self.keeper.commit(results, make=make)
+        for name, value in figures.items():
+            runner.message_hub.update_scalar(f"train/{name}", value)
+        if figures and _by_epoch(runner):
+            shown = ", ".join(f"{n[7:]} {v:.4g}" for n, v in figures.items())
             runner.logger.info(
                 f"Latent targets after epoch {runner.epoch + 1}: {shown}"
             )

@@ -2,7 +2,10 @@
 
 - ``keys``: the name under which a sample's targets are kept;
 - ``samples``: the walk over a train data set, whatever wraps it;
-- ``store``: targets of all samples, in image pixels, shared with the workers;
+- ``store``: targets of all samples, in image pixels;
+- ``shared``: what workers read of it, one copy on each machine;
+- ``exchange``: how the ranks bring together what they found;
+- ``saved``: the targets in a checkpoint;
 - ``views``: which view of a sample each draw of an epoch is;
 - ``warp``: image pixels to input pixels and back;
 - ``search``: what a batch's heatmaps say, in image pixels;
@@ -12,9 +15,15 @@
 
 from .keys import sample_key
 from .making import TargetMaker
-from .samples import build_store, keyed_annotations, located_samples
+from .samples import (
+    build_store,
+    keyed_annotations,
+    landmarks_of,
+    located_samples,
+)
+from .saved import CHECKPOINT_KEY, SavedTargets
 from .search import BatchSearch, SearchResult
-from .store import CHECKPOINT_KEY, LatentTargetStore
+from .store import LatentTargetStore
 from .warp import InputWarp, check_warp, input_warp
 
 __all__ = [
@@ -22,12 +31,14 @@ __all__ = [
     "BatchSearch",
     "InputWarp",
     "LatentTargetStore",
+    "SavedTargets",
     "SearchResult",
     "TargetMaker",
     "build_store",
     "check_warp",
     "input_warp",
     "keyed_annotations",
+    "landmarks_of",
     "located_samples",
     "sample_key",
 ]

@@ -20,6 +20,7 @@ from semamb_mm.functional import (
 )
 
 from .options import check_options
+from .shared import SharedTargets
 from .store import LatentTargetStore
 
 
@@ -50,7 +51,12 @@ class TargetMaker:
         self.variances: tuple[Tensor, Tensor] | None = None
         self._warned = False
 
-    def check(self, store: LatentTargetStore) -> None:
+    @property
+    def makes_targets(self) -> bool:
+        """Whether targets are other than what was found."""
+        return self.consensus is not None or self.temporal is not None
+
+    def check(self, store: LatentTargetStore | SharedTargets) -> None:
         """See whether the options fit a data set.
 
         Raises:
@@ -103,7 +109,7 @@ class TargetMaker:
             momentum: That its views were averaged with.
         """
         self.variances = None
-        if self.consensus is None and self.temporal is None:
+        if not self.makes_targets:
             return
         rows = (store.counts > 0).any(1)
         # What was never searched keeps its annotation and says nothing.

@@ -19,13 +19,14 @@ LOADER = "LoadLatentTargets"
 CONVERTERS = ("KeypointConverter", "SingleHandConverter")
 
 
-def build_store(dataset) -> LatentTargetStore:
+def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
     """Return the store of a train data set, every target at its annotation.
 
     Args:
         dataset: A data set, or any nesting of MMEngine's and MMPose's
             wrappers (``ConcatDataset``, ``RepeatDataset``,
             ``CombinedDataset``, ...). A repeated sample is one sample.
+        named: Whether other processes of this machine will open its ``shared``.
 
     Raises:
         ValueError: If landmark counts differ, an annotation is not finite,
@@ -35,7 +36,7 @@ def build_store(dataset) -> LatentTargetStore:
     keys, frames = [], []
     annotations = visible = None
     for row, (key, info) in enumerate(keyed_annotations(samples)):
-        keypoints, shown = _landmarks(info, key)
+        keypoints, shown = landmarks_of(info, key)
         if annotations is None:
             annotations = np.empty((len(samples), *keypoints.shape), np.float32)
             visible = np.empty((len(samples), len(keypoints)), bool)
@@ -56,6 +57,7 @@ def build_store(dataset) -> LatentTargetStore:
         torch.from_numpy(annotations),
         torch.from_numpy(visible),
         frames if any(frames) else None,
+        named,
     )
 
 
@@ -184,7 +186,7 @@ def is_a(step, *names: str) -> bool:
     return any(cls.__name__ in names for cls in type(step).__mro__)
 
 
-def _landmarks(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
+def landmarks_of(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Return a sample's landmarks ``(K, 2)`` and which are visible, ``(K,)`` bool.
 
     Raises:

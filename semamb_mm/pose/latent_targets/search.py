@@ -7,7 +7,7 @@ patch, so that they mean the same at every resolution.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -102,6 +102,19 @@ class SearchResult:
         """Return the results of several batches as one."""
         names = [field.name for field in fields(cls)]
         return cls(**{n: torch.cat([getattr(r, n) for r in results]) for n in names})
+
+    def take(self, places: Tensor) -> SearchResult:
+        """Return the results of some of the samples."""
+        names = [field.name for field in fields(self)]
+        return SearchResult(**{n: getattr(self, n)[places] for n in names})
+
+    def compact(self) -> SearchResult:
+        """Return the same in as few bytes as the store keeps of it."""
+        limit = torch.finfo(torch.float16).max
+        energies = torch.where(
+            torch.isfinite(self.energies), self.energies.clamp(max=limit), self.energies
+        )
+        return replace(self, found=self.found.float(), energies=energies.half())
 
 
 class BatchSearch:

@@ -25,7 +25,7 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from .store import LatentTargetStore
+from .shared import SharedTargets
 
 
 class View(int):
@@ -113,7 +113,7 @@ class ViewFetcher:
         store: That ``LoadLatentTargets`` reads.
     """
 
-    def __init__(self, dataset, store: LatentTargetStore) -> None:
+    def __init__(self, dataset, store: SharedTargets) -> None:
         self.dataset = dataset
         self.store = store
         self.copies = Copies(dataset)
@@ -135,7 +135,7 @@ class ViewFetcher:
         return self.dataset[index]
 
 
-def number_views(loader: DataLoader, store: LatentTargetStore, by_epoch: bool) -> None:
+def number_views(loader: DataLoader, store: SharedTargets, by_epoch: bool) -> None:
     """Have a data loader number its views, before it starts its workers.
 
     Args:

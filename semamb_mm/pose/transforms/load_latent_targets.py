@@ -11,6 +11,7 @@ from mmpose.registry import TRANSFORMS
 
 from semamb_mm.pose.latent_targets.keys import sample_key
 from semamb_mm.pose.latent_targets.samples import ANNOTATION_KEY, ROW_KEY
+from semamb_mm.pose.latent_targets.shared import SharedTargets
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
@@ -64,13 +65,13 @@ class LoadLatentTargets(BaseTransform):
     def __init__(self, reseed: bool = True) -> None:
         super().__init__()
         self.reseed = reseed
-        self.store: LatentTargetStore | None = None
+        self.store: SharedTargets | None = None
         # Albumentations' pipelines, which draw from generators of their own.
         self.augmenters: list = []
 
-    def connect(self, store: LatentTargetStore) -> None:
+    def connect(self, store: LatentTargetStore | SharedTargets) -> None:
         """Take the targets from this store from now on."""
-        self.store = store
+        self.store = getattr(store, "shared", store)
 
     def transform(self, results: dict) -> dict:
         """Replace ``keypoints``.
@@ -115,7 +116,7 @@ class LoadLatentTargets(BaseTransform):
 
     def _row_by_key(self, results: dict) -> int:
         key = sample_key(results, results.get("dataset"))
-        row = self.store.index.get(key)
+        row = self.store.row_of(key)
         if row is None:
             raise KeyError(
                 f"no latent targets for sample {key!r}: it was not in the train "

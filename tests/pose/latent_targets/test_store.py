@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from semamb_mm.pose.latent_targets.saved import SavedTargets, pack_keys
 from semamb_mm.pose.latent_targets.search import SearchResult
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
@@ -15,7 +16,7 @@ def make_store(num=4, landmarks=3, offset=0.0):
 def test_targets_start_at_the_annotations_in_shared_memory():
     store = make_store()
     assert torch.equal(store.targets, store.annotations)
-    assert store.targets.is_shared() and store.energies.is_shared()
+    assert store.targets.data_ptr() == store.shared.targets.data_ptr()
     assert store.index["face/2"] == 2 and len(store) == 4
 
 
@@ -70,10 +71,12 @@ def test_what_views_share_is_summed_and_kept():
     expected = sizes.pow(-2).mean()
     assert (everything[:, :2] / expected / 1.09 - 1).abs().max() < 0.15
     assert (alone[:, :2] / expected / 0.1125 - 1).abs().max() < 0.25
-    again = LatentTargetStore.from_state_dict(store.state_dict())
+    again = LatentTargetStore(store.keys, store.annotations, store.visible)
+    again.load_state_dict(store.state_dict())
     assert torch.equal(again.scatter.sums, store.scatter.sums)
     old = {k: v for k, v in store.state_dict().items() if k != "scatter"}
-    assert not LatentTargetStore.from_state_dict(old).scatter.sums.any()
+    again.load_state_dict(old)
+    assert not again.scatter.sums.any()
 
 
 def test_a_landmark_first_seen_in_the_third_view_moves_all_the_way():
@@ -104,7 +107,7 @@ def test_spread_is_the_weighted_covariance_of_the_views(momentum):
         expected = expected / (1 - weights.square().sum()).clamp(min=1e-9)
         torch.testing.assert_close(store.found[0].double(), mean, rtol=0, atol=1e-4)
         torch.testing.assert_close(
-            store.spread[0].double(), expected, rtol=1e-3, atol=1e-4
+            store.spread[0].double(), expected, rtol=5e-3, atol=1e-3
         )
         worth = 1 / weights.square().sum()
         assert store.views(momentum)[0, 1].item() == pytest.approx(worth.item(), 1e-4)
@@ -120,7 +123,8 @@ def test_spread_of_a_single_view_has_no_bias():
         found = store.annotations + noise @ root.T
         store.record(view(rows, found), momentum=0.1)
     expected = torch.tensor([4.0, 1.0, 1.2])
-    torch.testing.assert_close(store.spread.mean((0, 1)), expected, rtol=0.05, atol=0)
+    spread = store.spread.float().mean((0, 1))
+    torch.testing.assert_close(spread, expected, rtol=0.05, atol=0)
 
 
 def test_distinct_views_of_an_epoch_all_count_and_the_same_one_counts_once():
@@ -144,9 +148,17 @@ def test_a_checkpoint_of_version_2_loads(tmp_path):
     """As it was written before landmarks were counted one by one."""
     store = make_store()
     store.visible[1, 2] = False
-    state = dict(store.state_dict(), version=2, counts=torch.tensor([0, 2, 1, 0]).int())
-    state["found"] = state["targets"] = store.annotations + 1
-    del state["spread"]
+    state = dict(
+        version=2,
+        fingerprint=store.fingerprint,
+        keys=store.keys,
+        annotations=store.annotations,
+        visible=store.visible,
+        targets=store.annotations + 1,
+        found=store.annotations + 1,
+        energies=torch.ones(4, 3),
+        counts=torch.tensor([0, 2, 1, 0]).int(),
+    )
     store.load_state_dict(state)
     assert store.counts.tolist() == [[0] * 3, [2, 2, 0], [1] * 3, [0] * 3]
     assert torch.equal(store.targets, store.annotations + 1)
@@ -155,7 +167,7 @@ def test_a_checkpoint_of_version_2_loads(tmp_path):
     store.record(view([1], store.annotations[[1]] + 4.0), momentum=0.1)
     assert store.counts[1].tolist() == [3, 3, 0]
     # The difference of 3 from the mean of two has 3 / 2 of a view's variance.
-    torch.testing.assert_close(store.spread[1, 0], torch.full((3,), 6.0))
+    torch.testing.assert_close(store.spread[1, 0].float(), torch.full((3,), 6.0))
 
 
 def test_state_survives_a_safely_loaded_checkpoint(tmp_path):
@@ -167,9 +179,9 @@ def test_state_survives_a_safely_loaded_checkpoint(tmp_path):
     other.load_state_dict(state)
     assert torch.equal(other.targets, store.targets)
     assert torch.equal(other.counts, store.counts)
-    again = LatentTargetStore.from_state_dict(state)
+    again = SavedTargets.from_state(state)
     assert torch.equal(again.targets, store.targets)
-    assert again.keys == store.keys
+    assert again.keys == store.keys and again.index["face/2"] == 2
 
 
 @pytest.mark.parametrize(
@@ -177,7 +189,7 @@ def test_state_survives_a_safely_loaded_checkpoint(tmp_path):
     [
         (make_store(num=5), "has 5 samples, this data set 4"),
         (make_store(landmarks=2), "has 2 landmarks a sample, this data set 3"),
-        (make_store(offset=0.5), r"annotation of 'face/0', landmark 0, was \[0.5"),
+        (make_store(offset=0.5), "annotation of 'face/0' is another"),
     ],
 )
 def test_another_data_sets_state_is_refused(other, message):
@@ -187,7 +199,8 @@ def test_another_data_sets_state_is_refused(other, message):
 
 def test_renamed_sample_and_other_version_are_refused():
     state = make_store().state_dict()
-    renamed = dict(state, keys=["a", *state["keys"][1:]], fingerprint="x")
+    keys = pack_keys(["a", "face/1", "face/2", "face/3"])
+    renamed = dict(state, keys=keys, fingerprint="x")
     with pytest.raises(ValueError, match="'a' where this data set has 'face/0'"):
         make_store().load_state_dict(renamed)
     with pytest.raises(ValueError, match="version 99"):

@@ -43,7 +43,7 @@ def test_invisible_landmarks_keep_their_annotation():
 def test_unknown_sample_is_named():
     dataset = make_dataset()
     store = attach_moved_store(dataset)
-    store.index.pop("synthetic/seed0/000001")
+    store.shared.key_ids[1] += 1
     with pytest.raises(KeyError, match="synthetic/seed0/000001"):
         dataset[1]
 
@@ -74,24 +74,24 @@ def test_augmentation_depends_on_seed_epoch_and_sample_only():
     def scales(order):
         return {i: dataset[i]["data_samples"].metainfo["input_scale"][0] for i in order}
 
-    store.clock = (5, 1)
+    store.shared.clock = (5, 1)
     first = scales([0, 1, 2])
     assert scales([2, 0, 1]) == first
     assert len(set(first.values())) == 3
-    store.clock = (5, 2)
+    store.shared.clock = (5, 2)
     assert scales([0])[0] != first[0]
-    store.clock = (6, 1)
+    store.shared.clock = (6, 1)
     assert scales([0])[0] != first[0]
-    store.clock = (5, 1)
-    store.view = (1, None)
+    store.shared.clock = (5, 1)
+    store.shared.view = (1, None)
     again = scales([0, 1])
     assert all(again[i] != first[i] for i in again) and scales([0, 1]) == again
-    store.view = (0, 1)  # fetched ahead of the clock, in an iteration-based loop
-    store.clock = (5, 0)
+    store.shared.view = (0, 1)  # fetched ahead of the clock, in an iteration-based loop
+    store.shared.clock = (5, 0)
     assert scales([0])[0] == first[0]
-    store.view = (0, None)
+    store.shared.view = (0, None)
     loader_of(dataset).reseed = False
-    store.clock = (5, 1)
+    store.shared.clock = (5, 1)
     np.random.seed(0)
     assert scales([0])[0] != scales([0])[0]
 
@@ -107,7 +107,7 @@ def test_generators_of_albumentations_are_seeded_anew():
     store = attach_moved_store(dataset)
     loader_of(dataset).augmenters = [Compose()]
     for clock, index in (((5, 1), 0), ((5, 1), 0), ((5, 2), 0), ((5, 1), 1)):
-        store.clock = clock
+        store.shared.clock = clock
         dataset[index]
     first, again, *others = Compose.seeds
     assert first == again and len({first, *others}) == 3
