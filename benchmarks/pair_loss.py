@@ -20,7 +20,7 @@ import torch
 
 from semamb_mm.functional import caa_scores, weighted_contrastive_loss
 
-from .timing import benchmark_parser, in_turn
+from .timing import benchmark_parser, in_turn, resident
 
 OURS = "OSM + CAA"
 OSM = "OSM, without class-aware attention"
@@ -102,14 +102,6 @@ def memory(args):
     before = resident("VmRSS")
     step(function, *data)
     print(resident("VmHWM") - before)
-
-
-def resident(name):
-    """A memory figure of this process, in MiB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    raise OSError(f"/proc/self/status has no {name}")
 
 
 def memory_table(args):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 
@@ -68,3 +69,15 @@ def in_turn(
             if repeat >= 0:
                 times[name].append(taken)
     return times
+
+
+def resident(name: str) -> float:
+    """Return a memory figure of this process, in MiB. Linux only.
+
+    Args:
+        name: As in proc(5): ``VmRSS``, now, or ``VmHWM``, the peak.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    raise OSError(f"/proc/self/status has no {name}")

@@ -40,8 +40,13 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
-from semamb_mm.faces.landmarks import GROUPS_68, REGIONS_68, landmark_groups
-from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
+from semamb_mm.faces.landmarks import (
+    GROUPS_68,
+    NUM_LANDMARKS,
+    REGIONS_68,
+    landmark_groups,
+)
+from semamb_mm.faces.sizes import face_unit, percent_unit
 from semamb_mm.formats.files import atomic_folder, atomic_write
 from semamb_mm.formats.pts import read_pts
 from semamb_mm.pose.datasets import PtsFaceDataset
@@ -620,7 +625,7 @@ def plot(runs: Sequence[Comparison], path: Path) -> None:
                 ]
                 curve(axes, series, method, number)
             axes.set(title=case, xlabel="epoch", yscale="log")
-        row[0].set_ylabel(f"NME, {PERCENT_UNIT}")
+        row[0].set_ylabel(f"NME, {percent_unit(NUM_LANDMARKS)}")
 
 
 if __name__ == "__main__":

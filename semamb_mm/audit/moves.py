@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from semamb_mm.faces.landmarks import landmark_groups
-from semamb_mm.faces.sizes import face_unit
+from semamb_mm.faces.sizes import face_unit, percent_unit
 
 MOVE_COLUMNS = (
     *("sample", "landmark", "annotation_x", "annotation_y"),
@@ -31,7 +31,7 @@ def summarise_moves(
         visible: ``(N, K)`` bool; other landmarks do not count.
         truth: ``(N, K, 2)`` image pixels, where it is known.
     """
-    unit = face_unit(annotations)[:, None]
+    unit = face_unit(annotations, visible)[:, None]
 
     def lengths(offsets: np.ndarray) -> np.ndarray:
         return np.linalg.norm(offsets, axis=-1) / unit * 100
@@ -58,11 +58,11 @@ def summarise_moves(
     return summary
 
 
-def moves_table(summary: dict[str, dict[str, float]]) -> str:
+def moves_table(summary: dict[str, dict[str, float]], num_keypoints: int) -> str:
     """Return the figures of :func:`summarise_moves` as lines of text."""
     with_truth = any("target_rms" in values for values in summary.values())
     columns = _FIGURES + _TRUE_FIGURES * with_truth
-    lines = ["Percent of the inter-ocular distance (outer eye corners)"]
+    lines = [percent_unit(num_keypoints)]
     lines.append(f"{'landmarks':<12}" + "".join(f"{c:>16}" for c in columns))
     for name, values in summary.items():
         cells = "".join(f"{values[c]:>16.2f}" for c in columns)
@@ -80,6 +80,7 @@ def move_rows(
     annotations: np.ndarray,
     targets: np.ndarray,
     energies: np.ndarray,
+    visible: np.ndarray | None = None,
 ) -> Iterator[list]:
     """Yield the cells of :data:`MOVE_COLUMNS` for every sample and landmark.
 
@@ -88,9 +89,10 @@ def move_rows(
         annotations: ``(N, K, 2)`` image pixels.
         targets: ``(N, K, 2)`` image pixels.
         energies: ``(N, K)`` of the search.
+        visible: ``(N, K)``; others do not tell the face's unit.
     """
     moves = np.linalg.norm(targets - annotations, axis=-1)
-    percent = 100 * moves / face_unit(annotations)[:, None]
+    percent = 100 * moves / face_unit(annotations, visible)[:, None]
     for i, key in enumerate(keys):
         for k in range(annotations.shape[1]):
             pixels = (*annotations[i, k], *targets[i, k], moves[i, k])
@@ -104,6 +106,6 @@ def mean_shape(keypoints: np.ndarray) -> np.ndarray:
     Args:
         keypoints: ``(N, K, 2)``, NaN where not annotated.
     """
-    unit = face_unit(np.nan_to_num(keypoints))[:, None, None]
+    unit = face_unit(keypoints)[:, None, None]
     centred = keypoints - np.nanmean(keypoints, 1, keepdims=True)
     return 100 * np.nanmean(centred / unit, 0)

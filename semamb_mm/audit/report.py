@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
+from semamb_mm.faces.sizes import face_unit, percent_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.tables import write_csv
 from semamb_mm.pictures.moves import plot_moves
@@ -103,7 +103,7 @@ def write_page(
 
 
 def _unit(audit: Audit) -> np.ndarray:
-    return face_unit(np.nan_to_num(audit.annotations))
+    return face_unit(audit.annotations)
 
 
 def _ambiguity(audit: Audit) -> str:
@@ -116,7 +116,7 @@ def _ambiguity(audit: Audit) -> str:
         plot_moves(
             np.where(audit.suspects[..., None], np.nan, moves),
             plot,
-            PERCENT_UNIT,
+            percent_unit(annotations.shape[1]),
             mean_shape=mean_shape(annotations),
         )
         return _embedded(plot.read_bytes(), "png")

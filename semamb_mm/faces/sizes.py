@@ -13,10 +13,10 @@ from .landmarks import EYE_INDICES_68, NUM_LANDMARKS, OUTER_EYE_CORNERS_68
 
 EYE_NORMS = ("inter_pupil", "inter_ocular")
 BOX_NORMS = ("bbox_size", "bbox_diagonal")
-# What figures in percent of face_unit are called.
-PERCENT_UNIT = "% of the inter-ocular distance"
-
 _SMALLEST = 1e-6  # pixels; keeps divisions by a size finite
+_THINNEST = 0.05  # least side of a box of landmarks, in its longest
+_FEWEST = 4  # landmarks whose box tells how large their sample is
+_EYES_IN_SIZE = 0.64  # inter-ocular distance in a procedural face's size, the median
 
 
 def face_size(keypoints: np.ndarray, visible: np.ndarray | None = None) -> np.ndarray:
@@ -32,6 +32,46 @@ def face_size(keypoints: np.ndarray, visible: np.ndarray | None = None) -> np.nd
     """
     low, high = _corners(keypoints, visible)
     return np.sqrt(np.maximum(high - low, _SMALLEST).prod(-1))
+
+
+def sample_sizes(
+    keypoints: np.ndarray,
+    visible: np.ndarray | None = None,
+    boxes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return sizes of a data set's samples, also of those that show few landmarks.
+
+    Two ankles at one height are no person's size. So where the samples have boxes, the
+    size is the box's, times the usual ratio of :func:`face_size` to it. Else it is
+    :func:`face_size`, each side of its box counting as 5 % of the longer one at least;
+    samples that show fewer than four landmarks (all, if there are fewer) have the
+    median of the others' sizes.
+
+    Args:
+        keypoints: ``(N, K, 2)``; hidden landmarks may be NaN.
+        visible: ``(N, K)``; landmarks where it is 0 do not count. Defaults to those
+            that are finite.
+        boxes: ``(N, 4)`` x1, y1, x2, y2 in the same unit; those without an area count
+            as none.
+
+    Returns:
+        ``(N,)`` in the landmarks' unit, at least 1e-6.
+    """
+    keypoints = np.asarray(keypoints)
+    seen = np.isfinite(keypoints).all(-1)
+    if visible is not None:
+        seen = seen & (np.asarray(visible) > 0)
+    enough = seen.sum(-1) >= min(_FEWEST, keypoints.shape[-2])
+    low, high = _corners(keypoints, seen)
+    sides = np.where(enough[:, None], high - low, 0)
+    sides = np.maximum(sides, _THINNEST * sides.max(-1, keepdims=True))
+    sizes = np.sqrt(np.maximum(sides, _SMALLEST).prod(-1))
+    unit = np.zeros(len(sizes)) if boxes is None else box_size(np.asarray(boxes))
+    boxed = enough & (unit > 0)
+    ratio = np.median(sizes[boxed] / unit[boxed]) if boxed.any() else 1.0
+    usual = np.median(sizes[enough]) if enough.any() else _SMALLEST
+    sizes = np.where(enough, sizes, usual)
+    return np.maximum(np.where(unit > 0, ratio * unit, sizes), _SMALLEST)
 
 
 def longest_side(
@@ -76,20 +116,43 @@ def _sides(boxes: np.ndarray) -> np.ndarray:
     return np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
 
 
-def face_unit(keypoints: np.ndarray) -> np.ndarray:
+def face_unit(keypoints: np.ndarray, visible: np.ndarray | None = None) -> np.ndarray:
     """Return the length that errors are divided by where no norm is named.
 
+    :func:`percent_unit` is its name.
+
     Args:
-        keypoints: ``(N, K, 2)``.
+        keypoints: ``(N, K, 2)``; hidden landmarks may be NaN.
+        visible: ``(N, K)``; landmarks where it is 0 do not count, unless no sample
+            shows enough others. Defaults to those that are finite.
 
     Returns:
-        ``(N,)``: the distance of the outer eye corners for 68 landmarks,
-        :func:`face_size` otherwise; at least 1e-6.
+        ``(N,)``, at least 1e-6: the distance of the outer eye corners for 68
+        landmarks, :func:`sample_sizes` otherwise. A face that hides one of the corners
+        has its size times the others' usual ratio of the two.
     """
+    keypoints = np.asarray(keypoints)
+    finite = np.isfinite(keypoints).all(-1)
+    seen = finite if visible is None else finite & (np.asarray(visible) > 0)
+    if not (seen.sum(-1) >= min(_FEWEST, keypoints.shape[1])).any():
+        seen = finite
     if keypoints.shape[1] != NUM_LANDMARKS:
-        return face_size(keypoints)
+        return sample_sizes(keypoints, seen)
     one, other = (keypoints[:, corner] for corner in OUTER_EYE_CORNERS_68)
-    return np.maximum(np.linalg.norm(one - other, axis=-1), _SMALLEST)
+    known = seen[:, list(OUTER_EYE_CORNERS_68)].all(-1)
+    unit = np.maximum(np.linalg.norm(one - other, axis=-1), _SMALLEST)
+    if known.all():
+        return unit
+    sizes = sample_sizes(keypoints, seen)
+    ratio = np.median(unit[known] / sizes[known]) if known.any() else _EYES_IN_SIZE
+    return np.where(known, unit, np.maximum(ratio * sizes, _SMALLEST))
+
+
+def percent_unit(num_keypoints: int) -> str:
+    """Return what figures in percent of :func:`face_unit` are called."""
+    if num_keypoints == NUM_LANDMARKS:
+        return "% of the inter-ocular distance"
+    return "% of the size of the landmarks' box"
 
 
 def face_norms(

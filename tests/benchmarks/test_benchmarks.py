@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks import ghcu_latency, search_speed, video_reading
+from benchmarks import consensus_scale, ghcu_latency, search_speed, video_reading
 from benchmarks.timing import in_turn
 
 SMALL = dict(
@@ -27,6 +27,14 @@ def test_calls_are_timed_by_turns():
     times = in_turn(calls, 2, warm_up=1)
     assert "".join(called) == "ba" + "ab" + "ba"
     assert [len(taken) for taken in times.values()] == [2, 2]
+
+
+def test_consensus_scale(capsys):
+    consensus_scale.measure("20x68")
+    seconds, memory = map(float, capsys.readouterr().out.split())
+    assert seconds > 0 and memory >= 0
+    consensus_scale.main(["--sizes", "30x5"])
+    assert "\n30x5 " in capsys.readouterr().out
 
 
 def test_ghcu_latency(monkeypatch, capsys):

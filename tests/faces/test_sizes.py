@@ -8,6 +8,8 @@ from semamb_mm.faces.sizes import (
     face_size,
     face_unit,
     longest_side,
+    percent_unit,
+    sample_sizes,
 )
 
 from . import make_face
@@ -60,6 +62,85 @@ def test_face_unit():
     assert face_unit(faces[:, 40:]).tolist() == pytest.approx(
         [face_size(faces[0]), 1e-6]
     )
+
+
+def test_a_face_unit_without_an_eye_corner():
+    face = make_face()
+    faces = np.stack([face, 3 * face, face, face])
+    faces[1, 45] = np.nan
+    faces[2, 8] = np.nan  # the chin: its eyes are known
+    np.testing.assert_allclose(face_unit(faces), [100, 300, 100, 100])
+    # What hidden landmarks hold does not count.
+    visible = np.isfinite(faces).all(-1)
+    filled = np.where(visible[..., None], faces, -1000.0)
+    np.testing.assert_allclose(face_unit(filled, visible), [100, 300, 100, 100])
+    # Where no face shows both corners, by a usual face.
+    (alone,) = face_unit(faces[1:2])
+    assert alone == pytest.approx(0.64 * 3 * (120 * 90) ** 0.5)
+
+
+def test_units_are_called_what_they_are():
+    assert percent_unit(68) == "% of the inter-ocular distance"
+    assert "inter-ocular" not in percent_unit(17)
+
+
+def people(few=()):
+    """Twenty people of 17 landmarks, 20 to 200 px tall, and their boxes."""
+    rng = np.random.default_rng(0)
+    shape = rng.random((17, 2)) * [0.4, 1]
+    shape[:4] = [0, 0], [0.4, 0], [0, 1], [0.4, 1]
+    sizes = np.linspace(20, 200, 20)
+    keypoints = shape * sizes[:, None, None] + rng.random((20, 1, 2)) * 500
+    visible = np.ones((20, 17), bool)
+    for person, landmarks in few:
+        visible[person] = False
+        visible[person, landmarks] = True
+    low, high = keypoints.min(1), keypoints.max(1)
+    margin = 0.1 * (high - low)
+    return keypoints, visible, np.concatenate([low - margin, high + margin], -1)
+
+
+def test_sizes_of_samples_that_show_enough_are_their_own():
+    keypoints, visible, _ = people()
+    np.testing.assert_allclose(sample_sizes(keypoints), face_size(keypoints))
+    np.testing.assert_allclose(sample_sizes(keypoints, visible), face_size(keypoints))
+
+
+@pytest.mark.parametrize("with_boxes", [False, True])
+def test_few_landmarks_do_not_tell_a_size(with_boxes):
+    """One keypoint, two ankles at one height, nobody."""
+    few = [(3, [5]), (7, [15, 16]), (9, [])]
+    keypoints, visible, boxes = people(few)
+    keypoints[7, [15, 16], 1] = 80
+    keypoints[9] = np.nan
+    whole, _, _ = people()
+    sizes = sample_sizes(keypoints, visible, boxes if with_boxes else None)
+    expected = face_size(whole)
+    if not with_boxes:
+        expected[[3, 7, 9]] = np.median(np.delete(expected, [3, 7, 9]))
+    np.testing.assert_allclose(sizes, expected)
+
+
+def test_only_a_face_of_a_person_in_a_box():
+    keypoints, visible, boxes = people([(3, [0, 1, 8, 9, 10])])
+    keypoints[3, [0, 1, 8, 9, 10]] = [[1, 1], [2, 1], [1, 2], [2, 2], [1, 1]]
+    whole, _, _ = people()
+    np.testing.assert_allclose(
+        sample_sizes(keypoints, visible, boxes), face_size(whole)
+    )
+
+
+def test_landmarks_in_a_line_and_boxes_without_area():
+    line = np.array([[[0, 0], [1, 0], [5, 0], [10.0, 0]]])
+    assert sample_sizes(line) == pytest.approx((10 * 0.5) ** 0.5)
+    keypoints, visible, boxes = people()
+    boxes[4] = 0
+    np.testing.assert_allclose(
+        sample_sizes(keypoints, visible, boxes), face_size(keypoints)
+    )
+    # With fewer landmarks than four all must be seen.
+    assert sample_sizes(np.array([[[0, 0], [3, 12.0]]])) == 6
+    assert sample_sizes(np.full((2, 5, 2), np.nan)).tolist() == [1e-6, 1e-6]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from semamb_mm.audit.moves import (
     moves_table,
     summarise_moves,
 )
-from semamb_mm.faces.sizes import PERCENT_UNIT, face_unit
+from semamb_mm.faces.sizes import face_unit, percent_unit
 from semamb_mm.formats.files import atomic_path, atomic_write
 from semamb_mm.formats.tables import write_csv
 from semamb_mm.pictures.contact_sheets import contact_sheet
@@ -78,19 +78,23 @@ def main(argv=None):
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     summary = summarise_moves(annotations, targets, visible, truth)
-    print(moves_table(summary))
+    print(moves_table(summary, annotations.shape[1]))
     with atomic_write(out_dir / "summary.json") as file:
         file.write(json.dumps(summary, indent=2) + "\n")
     energies = store.energies[rows].float().numpy()
-    moved = move_rows(keys, annotations, targets, energies)
+    moved = move_rows(keys, annotations, targets, energies, visible)
     write_csv(out_dir / "moves.csv", MOVE_COLUMNS, moved)
-    moves = 100 * (targets - annotations) / face_unit(annotations)[:, None, None]
+    unit = face_unit(annotations, visible)
+    moves = 100 * (targets - annotations) / unit[:, None, None]
     moves[~visible] = np.nan
     plot_moves(
-        moves, out_dir / "moves.png", PERCENT_UNIT, mean_shape=mean_shape(annotations)
+        moves,
+        out_dir / "moves.png",
+        percent_unit(annotations.shape[1]),
+        mean_shape=mean_shape(np.where(visible[..., None], annotations, np.nan)),
     )
 
-    move = mean_moves(annotations, targets)
+    move = mean_moves(annotations, targets, unit)
     chosen = choose_faces(move, args.num_faces)
     model = cli.open_pose_model(config, args.checkpoint, args.device)
     predictions, _, _ = predict(model, [samples[i] for i in chosen], batch_size=1)
@@ -112,10 +116,10 @@ def main(argv=None):
         print(f"wrote {out_dir / name}")
 
 
-def mean_moves(annotations, targets):
+def mean_moves(annotations, targets, unit):
     """Return ``(N,)``: how far a face's targets moved on average, over its unit."""
     moves = np.linalg.norm(targets - annotations, axis=-1).mean(1)
-    return moves / face_unit(annotations)
+    return moves / unit
 
 
 def choose_faces(move, count):

@@ -48,7 +48,7 @@ class Predictions:
             self.truth,
             self.detected,
             self.refined if refined is None else refined,
-            face_unit(np.nan_to_num(self.truth)),
+            face_unit(self.truth),
             neighbourhood,
         )
 
