@@ -15,6 +15,7 @@ EYE_NORMS = ("inter_pupil", "inter_ocular")
 BOX_NORMS = ("bbox_size", "bbox_diagonal")
 _SMALLEST = 1e-6  # pixels; keeps divisions by a size finite
 _THINNEST = 0.05  # least side of a box of landmarks, in its longest
+_ROWS = 65_536  # samples at a time
 _FEWEST = 4  # landmarks whose box tells how large their sample is
 _EYES_IN_SIZE = 0.64  # inter-ocular distance in a procedural face's size, the median
 
@@ -58,12 +59,16 @@ def sample_sizes(
         ``(N,)`` in the landmarks' unit, at least 1e-6.
     """
     keypoints = np.asarray(keypoints)
-    seen = np.isfinite(keypoints).all(-1)
-    if visible is not None:
-        seen = seen & (np.asarray(visible) > 0)
-    enough = seen.sum(-1) >= min(_FEWEST, keypoints.shape[-2])
-    low, high = _corners(keypoints, seen)
-    sides = np.where(enough[:, None], high - low, 0)
+    shown = np.broadcast_to(
+        visible is None or np.asarray(visible) > 0, keypoints.shape[:2]
+    )
+    sides, enough = np.zeros((len(keypoints), 2)), np.zeros(len(keypoints), bool)
+    for start in range(0, len(keypoints), _ROWS):
+        part = slice(start, start + _ROWS)
+        seen = shown[part] & np.isfinite(keypoints[part]).all(-1)
+        enough[part] = seen.sum(-1) >= min(_FEWEST, keypoints.shape[1])
+        low, high = _corners(keypoints[part], seen)
+        sides[part] = np.where(enough[part, None], high - low, 0)
     sides = np.maximum(sides, _THINNEST * sides.max(-1, keepdims=True))
     sizes = np.sqrt(np.maximum(sides, _SMALLEST).prod(-1))
     unit = np.zeros(len(sizes)) if boxes is None else box_size(np.asarray(boxes))

@@ -33,7 +33,7 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
             or two different samples share a key.
     """
     samples = located_samples(dataset)
-    keys, frames = [], []
+    keys, frames, boxes = [], [], []
     annotations = visible = None
     for row, (key, info) in enumerate(keyed_annotations(samples)):
         keypoints, shown = landmarks_of(info, key)
@@ -50,6 +50,7 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
         keys.append(key)
         annotations[row], visible[row] = keypoints, shown
         frames.append(_frame(info))
+        boxes.append(np.reshape(info.get("bbox", np.zeros(4)), (-1, 4))[0])
     if annotations is None:
         raise ValueError("latent targets: the train data set has no samples")
     return LatentTargetStore(
@@ -58,6 +59,7 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
         torch.from_numpy(visible),
         frames if any(frames) else None,
         named,
+        np.stack(boxes),
     )
 
 

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from semamb_mm.faces.sizes import face_size
+from semamb_mm.faces.sizes import sample_sizes
 from semamb_mm.functional import ViewScatter
 
 from .exchange import rounds
@@ -44,6 +45,8 @@ class LatentTargetStore:
         frames: For each sample its video and its number in it; None for a still
             image, and without the argument for all. Not part of the state.
         named: Whether other processes of this machine will open ``shared``.
+        boxes: ``(N, 4)`` x1, y1, x2, y2 of the samples, image pixels; those without an
+            area count as none. Not part of the state.
 
     Attributes:
         annotations (Tensor): ``(N, K, 2)`` float32.
@@ -76,6 +79,7 @@ class LatentTargetStore:
         visible: Tensor,
         frames: Sequence[tuple[str, int] | None] | None = None,
         named: bool = False,
+        boxes: np.ndarray | None = None,
     ) -> None:
         self.keys = [str(key) for key in keys]
         if len(set(self.keys)) != len(self.keys):
@@ -105,6 +109,7 @@ class LatentTargetStore:
         self.counts = torch.zeros(shape, dtype=torch.int16)
         self.spread = torch.zeros(*shape, 3, dtype=torch.float16)
         self.scatter = ViewScatter(shape[1])
+        self._boxes = boxes
         self.sequences, self.frame_numbers = _sequences(frames, len(self.keys))
 
     def __len__(self) -> int:
@@ -120,13 +125,17 @@ class LatentTargetStore:
         """Key to row."""
         return {key: row for row, key in enumerate(self.keys)}
 
+    @cached_property
+    def _sizes(self) -> Tensor:
+        points, visible = self.annotations.numpy(), self.visible.numpy()
+        return torch.from_numpy(sample_sizes(points, visible, self._boxes))
+
     def face_sizes(self, rows: Tensor) -> Tensor:
         """Return the sizes of some samples' faces, ``(n,)`` float64 image pixels.
 
-        A size is the geometric mean of the sides of the visible landmarks' box.
+        See :func:`semamb_mm.faces.sizes.sample_sizes`.
         """
-        points = self.annotations[rows].double().numpy()
-        return torch.from_numpy(face_size(points, self.visible[rows].numpy()))
+        return self._sizes[rows]
 
     def record(
         self, result: SearchResult, momentum: float, *, move: bool = True

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -53,6 +54,26 @@ def view(rows, found, searched=True, views=None):
         at_edge=torch.zeros(shape, dtype=torch.bool),
         views=torch.tensor(views or [0] * len(rows)),
     )
+
+
+def test_sizes_of_samples_that_show_little_come_from_their_boxes():
+    generator = torch.Generator().manual_seed(0)
+    shape, scale = torch.rand(6, 2, generator=generator), torch.arange(1.0, 11)
+    annotations = shape * scale[:, None, None]
+    visible = torch.ones(10, 6)
+    visible[8, 1:] = 0
+    boxes = np.stack([np.float32([5, 5, 5 + 2 * s, 5 + 2 * s]) for s in scale])
+    keys = [str(i) for i in range(10)]
+    sizes = [
+        LatentTargetStore(keys, annotations, visible, boxes=given).face_sizes(
+            torch.arange(10)
+        )
+        for given in (boxes, None)
+    ]
+    per_scale = sizes[0] / scale
+    torch.testing.assert_close(per_scale, per_scale[:1].expand(10))
+    torch.testing.assert_close(sizes[1][:8], sizes[0][:8])
+    assert sizes[1][8] == sizes[1][[0, 1, 2, 3, 4, 5, 6, 7, 9]].median()
 
 
 def test_what_views_share_is_summed_and_kept():
