@@ -172,6 +172,7 @@ class LatentTargetHook(Hook):
         dataset = runner.train_dataloader.dataset
         loaders, affine = prepare_pipeline(dataset)
         self.keeper = TargetKeeper(dataset, self.maker, self.momentum)
+        _check_landmarks(head, dataset, self.keeper.shared.num_keypoints)
         if self.temporal is not None and self.store is not None:
             self._tell_frames_that_agree(runner)
         self._restore(runner)
