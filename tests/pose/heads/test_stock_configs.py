@@ -43,7 +43,7 @@ def topdown_heads():
 
 def build(head, **changes):
     with torch.device("meta"):
-        return MODELS.build({**head, **changes})
+        return MODELS.build({**head, **changes}).eval()
 
 
 def maps(head):
