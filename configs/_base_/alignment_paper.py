@@ -12,4 +12,5 @@ latent_target_hook = dict(
         patch_radius=1 / 1.5,
         prior=4 / 1.5,
         likelihood=1 / 3,
+        step=1 / 1.5,
         subcell='none'))

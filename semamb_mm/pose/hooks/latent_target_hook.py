@@ -68,8 +68,7 @@ class LatentTargetHook(Hook):
             :func:`semamb_mm.functional.consensus_targets`, which takes these
             options; ``dict()`` for its defaults. Ours, not the paper's: the
             search alone does not know how far to trust the annotation, and the
-            data set does. Let the search find what the heatmap says then: a large
-            ``prior``. Needs ``anchor='annotation'``.
+            data set does. Needs ``anchor='annotation'``.
         temporal (dict, optional): In video, let the targets of neighbouring frames
             agree, after consensus if there is one, by
             :func:`semamb_mm.functional.temporal_targets`, which takes these options;
@@ -84,10 +83,11 @@ class LatentTargetHook(Hook):
             - ``radius``: half the neighbourhood;
             - ``patch_radius``: half the patch that is compared with the ideal one;
             - ``prior``: how far annotations may be off; one number, or one a
-              landmark;
+              landmark. Its default is 3/4, and 16/3 with ``consensus``;
             - ``likelihood``: how little a heatmap is trusted, in units of
               sqrt(chi-square per cell); one number, or one a landmark;
-            - ``step``: distance of neighbouring candidates; None: a heatmap cell;
+            - ``step``: distance of neighbouring candidates, to which the heatmap is
+              interpolated: 2/3, and 1/3 for a head with a distribution an axis;
             - ``subcell``: ``'mean'`` of the posterior, the minimising candidate
               (``'none'``, the paper's), or that refined by a ``'parabola'``;
             - ``curves`` and ``prior_across``: lists of landmarks that lie on one
@@ -282,6 +282,7 @@ class LatentTargetHook(Hook):
                 head.search_grid,
                 self.keeper.shared.num_keypoints,
                 name,
+                consensus=self.consensus is not None,
             )
         if self.search_options is not None:
             raise ValueError(

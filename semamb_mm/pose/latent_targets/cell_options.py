@@ -55,7 +55,7 @@ def convert_cell_options(search: dict, sigma: float, owner: str) -> dict:
         patch_radius=patch / sigma,
         prior=divided(old["sigma_prior"], sigma),
         likelihood=divided(old["sigma_likelihood"], 2 * patch + 1),
-        step=None,
+        step=1 / sigma,
         subcell=old["subcell"],
         curves=old["curves"],
         prior_across=divided(old["sigma_normal"], sigma),

@@ -24,20 +24,24 @@ from .options import check_options
 from .warp import InputWarp, check_warp, input_warp
 
 ANCHORS = ("previous", "annotation")
-# Lengths in units of the codec's sigma; see LatentTargetHook's ``search``.
+# Lengths in units of the codec's sigma; see LatentTargetHook's ``search``. Chosen by
+# studies/search_defaults.py.
 DEFAULT_SEARCH = dict(
     radius=16 / 3,
     patch_radius=2 / 3,
-    prior=16 / 3,
+    prior=None,
     likelihood=1 / 6,
     step=None,
     subcell="mean",
     curves=None,
     prior_across=None,
 )
-# A separable search's step if none is given. A bin is a fifth of a sigma in MMPose's
-# configs, so that searching every bin costs ten times as much and finds no more.
-SEPARABLE_STEP = 1 / 3
+# The default prior. Alone it is what holds on to the annotation; consensus does that
+# itself, and wants to know what the heatmap says.
+PRIOR_ALONE, PRIOR_WITH_CONSENSUS = 3 / 4, 16 / 3
+# The default step, of heatmaps and of separable ones. Finer ones cost more and find no
+# more.
+STEP, SEPARABLE_STEP = 2 / 3, 1 / 3
 
 
 @dataclass(frozen=True)
@@ -257,7 +261,9 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
     sigma = float(np.mean(grid.sigma))
     step = options["step"]
     if step is None:
-        step = SEPARABLE_STEP if grid.separable else 1 / sigma
+        step = SEPARABLE_STEP if grid.separable else STEP
+    if abs(step * sigma - 1) < 1e-6:
+        step = 1 / sigma  # the cells themselves: nothing to interpolate
 
     def cells(length):
         return None if length is None else (np.asarray(length) * sigma).tolist()
@@ -265,7 +271,7 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
     return dict(
         search_radius=_whole_steps(options["radius"] / step),
         patch_radius=_whole_steps(options["patch_radius"] / step),
-        step=cells(step) if options["step"] or grid.separable else 1.0,
+        step=1.0 if step == 1 / sigma else step * sigma,
         sigma=grid.sigma if grid.separable else sigma,
         sigma_prior=cells(options["prior"]),
         sigma_likelihood=options["likelihood"],
@@ -281,7 +287,11 @@ def _whole_steps(length: float) -> int:
 
 
 def complete_search_options(
-    search: dict | None, grid: SearchGrid, num_keypoints: int, owner: str
+    search: dict | None,
+    grid: SearchGrid,
+    num_keypoints: int,
+    owner: str,
+    consensus: bool = False,
 ) -> dict:
     """Return all options of the search, checked.
 
@@ -290,12 +300,15 @@ def complete_search_options(
         grid: What the heatmaps are like.
         num_keypoints: ``K``.
         owner: Who is configured, for the messages.
+        consensus: Whether consensus weighs what is found: for the prior's default.
 
     Raises:
         ValueError: On an unknown option or a wrong value.
     """
     check_search_names(search, owner)
     options = dict(DEFAULT_SEARCH, **(search or {}))
+    if options["prior"] is None:
+        options["prior"] = PRIOR_WITH_CONSENSUS if consensus else PRIOR_ALONE
     for name in ("radius", "patch_radius"):
         if not options[name] >= 0:
             raise ValueError(

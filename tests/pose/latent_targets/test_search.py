@@ -8,8 +8,10 @@ from semamb_mm.pose.latent_targets.search import (
     SearchGrid,
     complete_search_options,
     options_in_cells,
+    search_heatmaps,
 )
 from semamb_mm.pose.latent_targets.warp import input_warp
+from tests.functional.loops import heatmaps_at
 from tests.pose.augmented import BOX, FLIPS
 from tests.pose.heads.test_semantic_alignment_head import batch, build, features
 
@@ -86,9 +88,11 @@ def test_options_mean_the_same_at_every_resolution():
         options_in_cells(complete_search_options(given, grid, 2, "hook"), grid)
         for grid in (coarse, fine)
     )
-    for name in ("search_radius", "patch_radius", "sigma", "sigma_normal"):
+    for name in ("step", "sigma", "sigma_normal"):
         assert other[name] == 4 * one[name]
-    assert one["search_radius"] == 8 and one["patch_radius"] == 1
+    for options in (one, other):
+        assert options["search_radius"] == 8 and options["patch_radius"] == 1
+    assert one["step"] == 1
     assert other["sigma_prior"] == [24.0, 12.0] and one["sigma_prior"] == [6.0, 3.0]
     assert one["sigma_likelihood"] == other["sigma_likelihood"] == 1 / 6
 
@@ -104,6 +108,61 @@ def test_a_step_makes_the_search_the_same_at_every_resolution():
     for options in (one, other):
         assert options["search_radius"] == 20 and options["patch_radius"] == 3
     assert one["step"] == pytest.approx(0.375) and other["step"] == pytest.approx(1.5)
+
+
+# Of real configs' codecs: heatmaps of 48, 64, 96, 128 and 256 cells.
+SIGMAS = {48: 1.5, 64: 2.0, 96: 2.5, 128: 3.0, 256: 6.0}
+
+
+def found_under_the_default(cells, moves, consensus):
+    """What the default search finds of perfect peaks, observed so many sigmas off."""
+    sigma = SIGMAS[cells]
+    grid = SearchGrid(scale_factor=(1.0, 1.0), sigma=(sigma, sigma))
+    moves = torch.as_tensor(moves)
+    options = complete_search_options(None, grid, len(moves), "hook", consensus)
+    points = torch.full((1, len(moves), 2), cells / 2 + 0.3)
+    heatmaps = heatmaps_at(points, cells, sigma).float()
+    observed = points - moves * sigma
+    found, _, at_edge = search_heatmaps(
+        heatmaps, observed, torch.ones(1, len(moves)), options, grid
+    )
+    return (found - observed) / sigma, at_edge[0].tolist()
+
+
+@pytest.mark.parametrize("cells", SIGMAS)
+def test_a_perfect_peak_moves_the_target_nearly_there_under_the_default(cells):
+    """It is 4 cells of 48 off. Alone, the prior keeps its share of the way."""
+    moves = [[8 / 3, 0.0], [0.0, -8 / 3], [0.0, 0.0]]
+    expected = torch.tensor([moves])
+    found, _ = found_under_the_default(cells, moves, consensus=True)
+    assert (found - expected).abs().max() < 0.05 * 8 / 3
+    found, _ = found_under_the_default(cells, moves, consensus=False)
+    assert (found - expected).abs().max() < 0.35 * 8 / 3
+
+
+@pytest.mark.parametrize("cells", SIGMAS)
+def test_at_edge_under_the_default(cells):
+    """A peak inside the neighbourhood is not at the edge, one just beyond it is."""
+    moves = [[0.0, 0.0], [2.0, -2.0], [4.0, 0.0], [6.0, 0.0], [0.0, -6.2]]
+    _, at_edge = found_under_the_default(cells, moves, consensus=True)
+    assert at_edge == [False, False, False, True, True]
+
+
+def test_the_prior_is_wide_where_consensus_weighs():
+    grid = SearchGrid(scale_factor=(4.0, 4.0), sigma=(1.5, 1.5))
+    priors = [
+        complete_search_options(None, grid, 2, "hook", c)["prior"] for c in (0, 1)
+    ]
+    assert priors[0] < priors[1]
+    given = dict(prior=3.0)
+    assert complete_search_options(given, grid, 2, "hook", True)["prior"] == 3.0
+
+
+def test_a_step_of_a_cell_needs_no_interpolation():
+    for sigma in (1.5, 2.3, 4.9, 6.0):
+        grid = SearchGrid(scale_factor=(1.0, 1.0), sigma=(sigma, sigma))
+        options = complete_search_options(dict(step=1 / sigma), grid, 2, "hook")
+        assert options_in_cells(options, grid)["step"] == 1
 
 
 def test_wrong_options_are_named():
