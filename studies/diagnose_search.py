@@ -80,7 +80,7 @@ def build(args):
     store = build_store(dataset)
     for step in transforms_of(dataset):
         if isinstance(step, LoadLatentTargets):
-            step.connect(store)
+            step.connect(store.shared)
     hooks = [
         h for h in config.get("custom_hooks", []) if h["type"] == "LatentTargetHook"
     ]
@@ -155,7 +155,7 @@ def find(
     stride = np.asarray(model.head.decoder.scale_factor, np.float64)
     total, cells = 0, []
     for view in track_iter_progress(list(range(views))):
-        store.clock = (0, view)
+        store.shared.clock = (0, view)
         heatmaps, observed, warps = see(model, dataset)
         cells += [
             stride[0] / np.sqrt(abs(np.linalg.det(warp.matrix[:, :2])))

@@ -208,10 +208,10 @@ def views_of(run: Run, views: int) -> Iterator[tuple]:
     dataset = DATASETS.build(config.train_dataloader.dataset)
     store = build_store(dataset)
     for loader in prepare_pipeline(dataset)[0]:
-        loader.connect(store)
+        loader.connect(store.shared)
     size = config.train_dataloader.batch_size
     for view in range(views):
-        store.clock = (run.seed, view)
+        store.shared.clock = (run.seed, view)
         for first in range(0, len(dataset), size):
             last = min(first + size, len(dataset))
             batch = pseudo_collate([dataset[i] for i in range(first, last)])
