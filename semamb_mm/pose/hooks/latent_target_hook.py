@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from operator import is_not
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
@@ -17,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from semamb_mm.pose.latent_targets.keeper import TargetKeeper
 from semamb_mm.pose.latent_targets.making import TargetMaker
 from semamb_mm.pose.latent_targets.options import check_options
+from semamb_mm.pose.latent_targets.samples import transforms_of
 from semamb_mm.pose.latent_targets.search import (
     ANCHORS,
     BatchSearch,
@@ -102,7 +104,8 @@ class LatentTargetHook(Hook):
         TypeError: If the model's head cannot be observed, or without ``start``.
     """
 
-    priority = "NORMAL"
+    # Just after NORMAL: a hook that switches the train pipeline has done so.
+    priority = 51
 
     def __init__(
         self,
@@ -153,6 +156,7 @@ class LatentTargetHook(Hook):
         self._observer: RemovableHandle | None = None
         self._heatmaps: Tensor | tuple[Tensor, ...] | None = None
         self._results: list[SearchResult] = []
+        self._prepared: list = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's targets until the data set is known."""
@@ -171,6 +175,7 @@ class LatentTargetHook(Hook):
         self._check_loop(runner)
         dataset = runner.train_dataloader.dataset
         loaders, affine = prepare_pipeline(dataset)
+        self._prepared = transforms_of(dataset)
         self.keeper = TargetKeeper(dataset, self.maker, self.momentum)
         _check_landmarks(head, dataset, self.keeper.shared.num_keypoints)
         if self.temporal is not None and self.store is not None:
@@ -213,7 +218,19 @@ class LatentTargetHook(Hook):
         self._stop_looking()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Set the clock that augmentation is seeded with."""
+        """Set the clock that augmentation is seeded with.
+
+        Where the train pipeline has been switched, as RTMPose's configs do for their
+        last epochs (``mmdet.PipelineSwitchHook``), the new one is prepared too.
+        """
+        dataset = runner.train_dataloader.dataset
+        steps = transforms_of(dataset)
+        if len(steps) != len(self._prepared) or any(map(is_not, steps, self._prepared)):
+            loaders, affine = prepare_pipeline(dataset)
+            self._prepared = transforms_of(dataset)
+            for loader in loaders:
+                loader.connect(self.keeper.shared)
+            self.search.use_udp = affine.use_udp
         if _by_epoch(runner):
             self._set_clock(runner.epoch)
 
