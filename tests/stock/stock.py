@@ -19,6 +19,7 @@ from tests import ROOT
 from tests.trees.coco_style import write_stock_data
 from tools.analysis import inspect_targets
 
+HEAD = "SemanticAlignmentHead"
 TRAIN = Path(mmpose.__file__).parent / ".mim/tools/train.py"
 PAGE = (ROOT / "docs/own_config.md").read_text(encoding="utf-8")
 CONFIG = re.search(r"<!-- tested -->\n```python\n(.*?)```", PAGE, re.S).group(1)
@@ -39,10 +40,11 @@ OPTIONS = (
 )
 
 
-def write_user_folder(folder: Path, stock: str) -> Path:
+def write_user_folder(folder: Path, stock: str, head: str = HEAD) -> Path:
     """Write config and data; return the config's path."""
     path = folder / "mine.py"
     text = re.sub("'mmpose::.*?'", f"'mmpose::{stock}'", CONFIG, count=1)
+    text = text.replace(f"'{HEAD}'", f"'{head}'")
     path.write_text(text.replace("start=140", "start=0"))
     config = Config.fromfile(path)
     init_default_scope("mmpose")
@@ -57,19 +59,19 @@ def command(*options: str) -> list:
     return [*first, "--cfg-options", *OPTIONS, *options]
 
 
-def train_here(folder: Path) -> None:
+def train_here(folder: Path, *options: str) -> None:
     """Run MMPose's own train.py in this process, in the folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(sys, "argv", list(map(str, command())))
+        patch.setattr(sys, "argv", list(map(str, command(*options))))
         patch.syspath_prepend(TRAIN.parent)
         importlib.import_module(TRAIN.stem).main()
 
 
-def train_as_a_user(folder: Path) -> None:
+def train_as_a_user(folder: Path, *options: str) -> None:
     """Run MMPose's own train.py in a process of its own, without consensus."""
     done = subprocess.run(
-        [sys.executable, *command("custom_hooks.1.consensus=None")],
+        [sys.executable, *command("custom_hooks.1.consensus=None", *options)],
         cwd=folder,
         env=dict(os.environ, PATH=os.defpath, OMP_NUM_THREADS="1"),
         capture_output=True,
@@ -119,12 +121,14 @@ def check_inspection(folder: Path) -> None:
     assert len((folder / "targets/moves.csv").read_text().splitlines()) > 4
 
 
-def try_stock(folder: Path, stock: str, train=train_here) -> None:
+def try_stock(
+    folder: Path, stock: str, train=train_here, head: str = HEAD, options=()
+) -> None:
     """Go the whole way: train, load what is published, inspect."""
     assert stock in TRIED
-    path = write_user_folder(folder, stock)
+    path = write_user_folder(folder, stock, head)
     assert len(path.read_text().splitlines()) <= 15
-    train(folder)
+    train(folder, *options)
     check_targets(folder, consensus=train is train_here)
     check_stock_checkpoint_loads(folder)
     check_inspection(folder)
