@@ -1,6 +1,6 @@
 """docs/own_config.md and these tests speak of the same configs."""
 
-from . import test_bodies, test_faces_and_hands
+from . import test_bodies, test_faces_and_hands, test_rtmpose
 from .stock import TRIED
 
 
@@ -10,4 +10,4 @@ def test_the_page_lists_what_is_tried():
     assert sorted(tried) == sorted(TRIED)
 
 
-MODULES = (test_bodies, test_faces_and_hands)
+MODULES = (test_bodies, test_faces_and_hands, test_rtmpose)
