@@ -1,14 +1,15 @@
 """How long the search for latent targets takes, side by side in one run.
 
-Prints three tables, medians over --repeats:
+Prints four tables over --repeats rounds:
 
 1. the batched, separable search against a loop over the candidates that is
    vectorised over everything else (16 faces x 68 landmarks, 256 x 256
    heatmaps, 17 x 17 candidates, 15 x 15 patches);
-2. the search as a share of one training iteration (forward, backward, step) of
-   the 4-stack hourglass at 256 px;
-3. a training iteration with SemanticAlignmentHead that searches, against
-   MMPose's CPMHead, alternating.
+2. the default search on heatmaps of several resolutions;
+3. and 4. a training iteration (forward, backward, step) with a stock head, with
+   SemanticAlignmentHead, and with the search and its way back to the image, by turns:
+   the small hourglass (68 landmarks, 48 x 48 heatmaps), and ResNet-50 (17 landmarks,
+   256 x 192 input).
 """
 
 import numpy as np
@@ -21,24 +22,69 @@ from mmpose.structures import PoseDataSample
 
 import semamb_mm.pose  # noqa: F401
 from semamb_mm.functional import gaussian_patch, search_latent_targets
-from semamb_mm.pose.latent_targets.search import BatchSearch, complete_search_options
+from semamb_mm.pose.latent_targets.search import (
+    BatchSearch,
+    SearchGrid,
+    complete_search_options,
+    search_heatmaps,
+)
 from semamb_mm.synthetic.faces import true_keypoints
 
-from .timing import benchmark_parser, hourglass_codec, in_turn
+from .timing import benchmark_parser, cpu_milliseconds, in_turn, milliseconds
 
-BACKBONE = dict(type="HourglassNet", feat_channel=256)
+# What a training iteration is measured of.
+DETECTORS = {
+    "small hourglass": dict(
+        stock="CPMHead",
+        landmarks=68,
+        input_size=(96, 96),
+        heatmap_size=(48, 48),
+        sigma=1.5,
+        backbone=dict(
+            type="SlimHourglassNet",
+            stem_stride=4,
+            num_stacks=1,
+            downsample_times=3,
+            stage_channels=(48, 64, 96, 128),
+            stage_blocks=(1, 1, 1, 1),
+            feat_channel=48,
+        ),
+        head=dict(
+            in_channels=48,
+            num_stages=1,
+            deconv_out_channels=(48,),
+            deconv_kernel_sizes=(4,),
+        ),
+    ),
+    "ResNet-50": dict(
+        stock="HeatmapHead",
+        landmarks=17,
+        input_size=(192, 256),
+        heatmap_size=(48, 64),
+        sigma=2.0,
+        backbone=dict(type="ResNet", depth=50),
+        head=dict(in_channels=2048),
+    ),
+}
+SIGMAS_OF_CELLS = {48: 1.5, 64: 2.0, 96: 2.5, 128: 3.0, 256: 6.0}
 SIGMAS = dict(sigma=4.0, sigma_prior=4.0, sigma_likelihood=1.0)
 SEARCH = dict(SIGMAS, search_radius=8, patch_radius=7)
 
 
 def parse_args():
     """Read the command line."""
-    parser = benchmark_parser(__doc__, repeats=7)
-    parser.add_argument("--batch-size", type=int, default=4, help="of tables 2 and 3")
-    parser.add_argument("--stacks", type=int, default=4, help="of tables 2 and 3")
+    parser = benchmark_parser(__doc__, repeats=5)
+    parser.add_argument("--batch-size", type=int, default=16, help="of tables 3 and 4")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    return parser.parse_args()
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="processor time in place of wall-clock time, on a CPU that others use",
+    )
+    args = parser.parse_args()
+    args.clock = cpu_milliseconds if args.cpu_time else milliseconds
+    return args
 
 
 def candidate_loop(heatmaps, observed):
@@ -81,47 +127,78 @@ def search_table(args):
         return candidate_loop(heatmaps, observed)
 
     agree = torch.equal(ours()[0], theirs()[0])
-    times = in_turn(dict(ours=ours, theirs=theirs), args.repeats, args.device)
-    slow, fast = np.median(times["theirs"]), np.median(times["ours"])
+    calls = dict(ours=ours, theirs=theirs)
+    times = in_turn(calls, args.repeats, args.device, args.clock)
+    slow, fast = (np.array(times[name]) for name in ("theirs", "ours"))
+    ratios = slow / fast
     print(
         f"1. Search, 16 x 68 landmarks, 256 x 256 heatmaps (same targets: {agree})\n"
-        f"{'candidate loop':<28}{slow:>10.1f} ms\n"
-        f"{'search_latent_targets':<28}{fast:>10.1f} ms\n"
-        f"{'ratio':<28}{slow / fast:>10.1f}\n"
+        f"{'candidate loop':<28}{np.median(slow):>10.1f} ms\n"
+        f"{'search_latent_targets':<28}{np.median(fast):>10.1f} ms\n"
+        f"{'ratio, median (min, max)':<28}{np.median(ratios):>10.1f} "
+        f"({ratios.min():.1f}, {ratios.max():.1f})\n"
     )
 
 
-def build_model(head_type, stacks, device):
-    """Return a hourglass with a head, ready to train."""
+def default_table(args):
+    """Print the second table."""
+    generator = torch.Generator().manual_seed(0)
+    print("2. The default search, 16 x 68 landmarks")
+    for cells, sigma in SIGMAS_OF_CELLS.items():
+        grid = SearchGrid((1.0, 1.0), (sigma, sigma))
+        options = complete_search_options(None, grid, 68, "the benchmark")
+        heatmaps = torch.rand(16, 68, cells, cells, generator=generator)
+        observed = cells * torch.rand(16, 68, 2, generator=generator)
+        batch = [t.to(args.device) for t in (heatmaps, observed, torch.ones(16, 68))]
+
+        def search(batch=batch, options=options, grid=grid):
+            return search_heatmaps(*batch, options, grid)
+
+        times = in_turn(dict(ours=search), args.repeats, args.device, args.clock)
+        print(
+            f"{f'{cells} cells, sigma {sigma:g}':<28}{np.median(times['ours']):>10.1f}"
+        )
+    print()
+
+
+def build_model(case, head_type, device):
+    """Return a detector, ready to train."""
     torch.manual_seed(0)
+    codec = dict(
+        type="MSRAHeatmap",
+        input_size=case["input_size"],
+        heatmap_size=case["heatmap_size"],
+        sigma=case["sigma"],
+        unbiased=True,
+    )
+    head = dict(
+        type=head_type, out_channels=case["landmarks"], decoder=codec, **case["head"]
+    )
     model = MODELS.build(
         dict(
             type="TopdownPoseEstimator",
             data_preprocessor=dict(type="PoseDataPreprocessor"),
-            backbone=dict(BACKBONE, num_stacks=stacks),
-            head=dict(
-                type=head_type,
-                in_channels=BACKBONE["feat_channel"],
-                out_channels=68,
-                num_stages=stacks,
-                decoder=hourglass_codec(sigma=1.5),
-            ),
+            backbone=case["backbone"],
+            head=head,
         )
     )
     return model.to(device).train()
 
 
-def make_batch(batch_size, device):
+def make_batch(case, batch_size, device):
     """Return images and the samples that belong to them."""
-    samples = []
+    width, height = case["input_size"]
+    landmarks, samples = case["landmarks"], []
+    stride = width / case["heatmap_size"][0]
+    columns, rows = (torch.arange(float(n)) for n in case["heatmap_size"])
     for index in range(batch_size):
-        points = true_keypoints(0, index, 256)[None]
+        points = true_keypoints(0, index, min(width, height))[None, :landmarks]
         sample = PoseDataSample(
             metainfo=dict(
-                input_center=np.array([128.0, 128.0], np.float32),
-                input_scale=np.array([256.0, 256.0], np.float32),
-                input_size=(256, 256),
-                img_shape=(256, 256),
+                input_center=np.array([width / 2, height / 2], np.float32),
+                input_scale=np.array([width, height], np.float32),
+                input_size=(width, height),
+                img_shape=(height, width),
                 flip=False,
             )
         )
@@ -131,63 +208,66 @@ def make_batch(batch_size, device):
             annotated_keypoints=points,
             latent_keypoints=points,
             transformed_keypoints=points,
-            keypoints_visible=np.ones((1, 68), np.float32),
+            keypoints_visible=np.ones((1, landmarks), np.float32),
         )
-        sample.gt_instance_labels = InstanceData(keypoint_weights=torch.ones(1, 68))
-        cells = torch.arange(64.0)
-        x = (cells - torch.from_numpy(points[0, :, :1]) / 4).square()
-        y = (cells - torch.from_numpy(points[0, :, 1:]) / 4).square()
-        heatmaps = torch.exp(-(x[:, None, :] + y[:, :, None]) / (2 * 1.5**2))
+        weights = torch.ones(1, landmarks)
+        sample.gt_instance_labels = InstanceData(keypoint_weights=weights)
+        x = (columns - torch.from_numpy(points[0, :, :1]) / stride).square()
+        y = (rows - torch.from_numpy(points[0, :, 1:]) / stride).square()
+        spread = 2 * case["sigma"] ** 2
+        heatmaps = torch.exp(-(x[:, None, :] + y[:, :, None]) / spread)
         sample.gt_fields = PixelData(heatmaps=heatmaps)
         samples.append(sample.to(device))
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(batch_size, 3, 256, 256, generator=generator).to(device)
-    return images, samples
+    images = torch.rand(batch_size, 3, height, width, generator=generator)
+    return images.to(device), samples
 
 
-def iteration_tables(args):
-    """Print the second and the third table."""
-    images, samples = make_batch(args.batch_size, args.device)
-    steps = {}
-    for head_type in ("CPMHead", "SemanticAlignmentHead"):
-        model = build_model(head_type, args.stacks, args.device)
-        search, seen = None, []
-        if head_type == "SemanticAlignmentHead":
-            head = model.head
-            head.register_heatmap_observer(seen.append)
-            options = complete_search_options(None, head.search_grid, 68, "")
-            search = BatchSearch(options, head.search_grid, "annotation", False)
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+def training_step(case, head_type, batch, searches, device):
+    """Return a function that does one training iteration."""
+    images, samples = batch
+    model = build_model(case, head_type, device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    search, seen = None, []
+    if searches:
+        grid = model.head.search_grid
+        options = complete_search_options(None, grid, case["landmarks"], "")
+        search = BatchSearch(options, grid, "annotation", False)
+        model.head.register_heatmap_observer(seen.append)
 
-        def step(model=model, optimizer=optimizer, search=search, seen=seen):
-            losses = model.loss(images, samples)
-            optimizer.zero_grad()
-            losses["loss_kpt"].backward()
-            optimizer.step()
-            if search is not None:
-                search(seen.pop().detach(), samples)
+    def step():
+        losses = model.loss(images, samples)
+        optimizer.zero_grad()
+        losses["loss_kpt"].backward()
+        optimizer.step()
+        if search is not None:
+            search(seen.pop().detach(), samples)
 
-        steps[head_type] = step
-    times = in_turn(steps, args.repeats, args.device)
-    heatmaps = torch.rand(args.batch_size, 68, 64, 64, device=args.device)
-    alone = in_turn(dict(search=lambda: search(heatmaps, samples)), 15, args.device)
-    alone, plain = np.median(alone["search"]), np.median(times["CPMHead"])
-    ratios = np.array(times["SemanticAlignmentHead"]) / np.array(times["CPMHead"])
-    print(
-        f"2. {args.stacks}-stack hourglass at 256 px, batch {args.batch_size}, 64 x 64 "
-        "heatmaps\n"
-        f"{'training iteration':<28}{plain:>10.1f} ms\n"
-        f"{'search and way back':<28}{alone:>10.1f} ms\n"
-        f"{'share':<28}{100 * alone / plain:>10.2f} %\n"
-    )
-    print(
-        "3. Training iteration, SemanticAlignmentHead (searching) / CPMHead\n"
-        f"{'CPMHead':<28}{plain:>10.1f} ms\n"
-        f"{'SemanticAlignmentHead':<28}"
-        f"{np.median(times['SemanticAlignmentHead']):>10.1f} ms\n"
-        f"{'ratio, median (min, max)':<28}{np.median(ratios):>10.3f} "
-        f"({ratios.min():.3f}, {ratios.max():.3f})"
-    )
+    return step
+
+
+def iteration_table(number, title, args):
+    """Print the table of one detector."""
+    case = DETECTORS[title]
+    batch = make_batch(case, args.batch_size, args.device)
+    steps = {
+        name: training_step(case, head_type, batch, searches, args.device)
+        for name, head_type, searches in (
+            (case["stock"], case["stock"], False),
+            ("not searching", "SemanticAlignmentHead", False),
+            ("searching", "SemanticAlignmentHead", True),
+        )
+    }
+    times = in_turn(steps, args.repeats, args.device, args.clock)
+    stock = np.array(times[case["stock"]])
+    print(f"{number}. Training iteration, {title}, batch {args.batch_size}")
+    for name, taken in times.items():
+        ratios = np.array(taken) / stock
+        print(
+            f"{name:<28}{np.median(taken):>10.1f} ms"
+            f"{np.median(ratios):>10.3f} ({ratios.min():.3f} to {ratios.max():.3f})"
+        )
+    print()
 
 
 def main():
@@ -195,9 +275,15 @@ def main():
     args = parse_args()
     torch.set_num_threads(args.threads)
     init_default_scope("mmpose")
-    print(f"torch {torch.__version__}, {args.threads} threads, {args.device}\n")
+    print(
+        f"torch {torch.__version__}, {args.threads} threads, {args.device}, "
+        f"{'processor' if args.cpu_time else 'wall-clock'} time, median of "
+        f"{args.repeats}\n"
+    )
     search_table(args)
-    iteration_tables(args)
+    default_table(args)
+    for number, title in enumerate(DETECTORS, 3):
+        iteration_table(number, title, args)
 
 
 if __name__ == "__main__":

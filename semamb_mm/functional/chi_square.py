@@ -189,13 +189,17 @@ class ChiSquareFilters:
             self.radius = resample.shape[1] // 2
             self.resample = self._placed(resample, heatmaps)
         self.box, self.inverse = (self._placed(m, heatmaps) for m in (box, inverse))
+        # Whole cells apart the samples are cells: they alone are read.
+        self._stride = int(step) if float(step).is_integer() else None
 
     def _placed(self, matrix: Tensor, like: Tensor) -> Tensor:
         return matrix.to(self.dtype).to(like.device)
 
     def chunks(self, maps: Tensor) -> Iterator[slice]:
         """Yield which of ``maps (N, H, W)`` to work on at once."""
-        widest = max(self.samples, 2 * self.radius + 1)
+        widest = self.samples
+        if self._stride is None:
+            widest = max(widest, 2 * self.radius + 1)
         count = max(1, _SAMPLES_AT_A_TIME // widest**2)
         for first in range(0, max(1, len(maps)), count):
             yield slice(first, first + count)
@@ -208,9 +212,10 @@ class ChiSquareFilters:
             centers: All centres ``(N, 2)`` integer ``(x, y)``.
             rows: Those to work on.
         """
-        crops = _crop(maps, centers, self.radius, rows).to(self.dtype)
+        radius = self.radius if self._stride is None else self.samples // 2
+        crops = _crop(maps, centers, radius, rows, self._stride or 1).to(self.dtype)
         with without_autocast(maps.device):
-            if self.resample is not None:
+            if self._stride is None:
                 crops = _filter(crops, self.resample)
             sums = _filter(crops, self.box)
             squares = _filter(crops.square(), self.inverse)
@@ -349,21 +354,26 @@ def _filter(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _crop(
-    maps: Tensor, centers: Tensor, radius: int, rows: slice = slice(None)
+    maps: Tensor,
+    centers: Tensor,
+    radius: int,
+    rows: slice = slice(None),
+    stride: int = 1,
 ) -> Tensor:
     """Return square crops ``(n, 2 radius + 1, 2 radius + 1)``, zero outside.
 
     Args:
         maps: ``(N, H, W)``.
         centers: ``(N, 2)`` integer ``(x, y)``.
-        radius: In cells.
+        radius: In strides.
         rows: Whose crops.
+        stride: Of the cells to read.
     """
     height, width = maps.shape[-2:]
-    side = 2 * radius + 1
+    side = 2 * radius * stride + 1
     numbers = torch.arange(len(maps), device=maps.device)[rows]
     centers = centers.to(maps.device)[rows]
-    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    steps = stride * torch.arange(-radius, radius + 1, device=maps.device)
     # Far outside nothing but zeros is left, however far.
     x = centers[:, :1].clamp(-side, width + side) + steps
     y = centers[:, 1:].clamp(-side, height + side) + steps
@@ -375,7 +385,8 @@ def _crop(
     # Each line of a crop at once, from where it begins in memory and across the maps'
     # borders: what is not of the landmark's own map becomes 0.
     begin = (lines + x[:, :1]).clamp(0, maps.numel() - side)
-    view = maps.flatten().as_strided((maps.numel() - side + 1, side), (1, 1))
+    shape = (maps.numel() - side + 1, 2 * radius + 1)
+    view = maps.flatten().as_strided(shape, (1, stride))
     crops = view.index_select(0, begin.flatten()).view(outside.shape)
     # Only in the first and in the last map may a line leave the memory of all.
     chosen = range(len(maps))[rows]

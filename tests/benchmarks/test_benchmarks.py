@@ -45,13 +45,18 @@ def test_ghcu_latency(monkeypatch, capsys):
 
 
 def test_search_speed(monkeypatch, capsys):
-    monkeypatch.setattr(search_speed, "BACKBONE", SMALL)
     # The first table takes seconds at any options.
     monkeypatch.setattr(search_speed, "search_table", lambda args: None)
-    sizes = ("--repeats", "1", "--batch-size", "1", "--stacks", "1", "--threads", "1")
+    resnet = search_speed.DETECTORS["ResNet-50"]
+    small = dict(
+        resnet, backbone=dict(type="ResNet", depth=18), head=dict(in_channels=512)
+    )
+    monkeypatch.setitem(search_speed.DETECTORS, "ResNet-50", small)
+    sizes = ("--repeats", "1", "--batch-size", "1", "--threads", "1", "--cpu-time")
     call(search_speed, monkeypatch, *sizes)
     shown = capsys.readouterr().out
-    assert "2. 1-stack hourglass" in shown and "ratio, median (min, max)" in shown
+    assert "256 cells, sigma 6" in shown and "3. Training iteration, small" in shown
+    assert shown.count("\nnot searching") == shown.count("\nsearching") == 2
 
 
 def test_pair_loss(monkeypatch, capsys):

@@ -146,6 +146,18 @@ def test_a_step_looks_at_the_interpolated_heatmap(step):
             assert found[0, 0, row, column].item() == pytest.approx(total, rel=1e-9)
 
 
+@pytest.mark.parametrize("step", [2.0, 3.0])
+def test_a_step_of_whole_cells_reads_only_them(step):
+    """Also at borders, where the last line begins behind the last map's memory."""
+    generator = torch.Generator().manual_seed(5)
+    heatmaps = torch.rand(2, 3, 20, 22, generator=generator)
+    centers = torch.tensor([[[0, 0], [21, 19], [9, 8]], [[-4, 3], [2, 22], [21, 19]]])
+    kwargs = dict(search_radius=2, patch_radius=1, sigma=2.5, step=step)
+    found = chi_square_map(heatmaps, centers, **kwargs)
+    kwargs["step"] = step + 1e-9  # interpolates
+    torch.testing.assert_close(found, chi_square_map(heatmaps, centers, **kwargs))
+
+
 def test_a_map_that_is_not_finite_leaves_its_neighbours_alone():
     """Crops at the borders read across them in memory."""
     generator = torch.Generator().manual_seed(6)

@@ -89,7 +89,8 @@ class LatentTargetHook(Hook):
             - ``likelihood``: how little a heatmap is trusted, in units of
               sqrt(chi-square per cell); one number, or one a landmark;
             - ``step``: distance of neighbouring candidates, to which the heatmap is
-              interpolated: 2/3, and 1/3 for a head with a distribution an axis;
+              interpolated. Its default is 2/3, in whole cells where it is more than
+              one, and 1/3 for a head with a distribution an axis;
             - ``subcell``: ``'mean'`` of the posterior, the minimising candidate
               (``'none'``, the paper's), or that refined by a ``'parabola'``;
             - ``curves`` and ``prior_across``: lists of landmarks that lie on one

@@ -39,8 +39,8 @@ DEFAULT_SEARCH = dict(
 # The default prior. Alone it is what holds on to the annotation; consensus does that
 # itself, and wants to know what the heatmap says.
 PRIOR_ALONE, PRIOR_WITH_CONSENSUS = 3 / 4, 16 / 3
-# The default step, of heatmaps and of separable ones. Finer ones cost more and find no
-# more.
+# The default step, of heatmaps (where it is more than a cell, in whole cells) and of
+# separable ones. Finer ones cost more and find no more.
 STEP, SEPARABLE_STEP = 2 / 3, 1 / 3
 
 
@@ -260,10 +260,14 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
     """
     sigma = float(np.mean(grid.sigma))
     step = options["step"]
-    if step is None:
-        step = SEPARABLE_STEP if grid.separable else STEP
-    if abs(step * sigma - 1) < 1e-6:
-        step = 1 / sigma  # the cells themselves: nothing to interpolate
+    if step is None and grid.separable:
+        step = SEPARABLE_STEP
+    elif step is None:
+        # Between the cells only where they are coarser.
+        step = max(1, round(STEP * sigma)) / sigma if STEP * sigma > 1 else STEP
+    step_in_cells = step * sigma
+    if abs(step_in_cells - round(step_in_cells)) < 1e-6:
+        step_in_cells = float(round(step_in_cells))  # nothing to interpolate
 
     def cells(length):
         return None if length is None else (np.asarray(length) * sigma).tolist()
@@ -271,7 +275,7 @@ def options_in_cells(options: dict, grid: SearchGrid) -> dict:
     return dict(
         search_radius=_whole_steps(options["radius"] / step),
         patch_radius=_whole_steps(options["patch_radius"] / step),
-        step=1.0 if step == 1 / sigma else step * sigma,
+        step=step_in_cells,
         sigma=grid.sigma if grid.separable else sigma,
         sigma_prior=cells(options["prior"]),
         sigma_likelihood=options["likelihood"],

@@ -165,6 +165,13 @@ def test_a_step_of_a_cell_needs_no_interpolation():
         assert options_in_cells(options, grid)["step"] == 1
 
 
+def test_the_default_step_interpolates_only_below_a_cell():
+    for sigma, step in ((0.75, 0.5), (1.5, 1), (2.0, 1), (2.5, 2), (3.0, 2), (6.0, 4)):
+        grid = SearchGrid(scale_factor=(1.0, 1.0), sigma=(sigma, sigma))
+        options = complete_search_options(None, grid, 2, "hook")
+        assert options_in_cells(options, grid)["step"] == step
+
+
 def test_wrong_options_are_named():
     grid = SearchGrid(scale_factor=(4.0, 4.0), sigma=(1.5, 1.5))
     for search, message in (
