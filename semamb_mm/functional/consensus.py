@@ -70,10 +70,12 @@ def consensus_targets(
     no error of each landmark's own. ``spread`` bounds it. Of ``m`` views, ``W`` being
     the variance of a single view (its part that other landmarks do not share, if
     ``scatter`` tells), the mean errs by ``W / m``, and by what is the same in all
-    views, for which ``network_share * W`` is allowed. So ``E = (1 - a^2) *
-    max(noise_share * u - (network_share + 1 / m) * W, 0)``, averaged over the samples;
-    gross errors are taken back in the share ``1 - (network_share + 1 / m) * W / u``,
-    and only beyond ``clip`` deviations of their own sample's views.
+    views, for which ``network_share * W`` is allowed. So ``E = (1 - a^2) * min(
+    noise_share * u, u - w)`` with ``w = (network_share + 1 / m) * W``, averaged over
+    the samples and a standard error of ``u`` larger, and 0 where ``w`` is above ``u``.
+    Gross errors are taken back in the share ``1 - w / u``, and only beyond ``clip``
+    deviations of their own sample's views; and a sample whose own views scatter more
+    than is usual moves less.
 
     Assumed: annotators' errors are independent between landmarks, but for sliding and
     for what is the same in all samples; of the network's own error the views show

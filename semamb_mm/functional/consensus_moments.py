@@ -519,7 +519,8 @@ class ConsensusMoments(Moments):
         summed = bool(self._sum["incomplete"] > 0)
         found = self._explain(options.shrinkage, self._sum["rest"] if summed else None)
         own = self._own(found.number)
-        kept = (options.noise_share * found.unexplained - own).clamp(min=0)
+        least = (1 - options.noise_share) * found.unexplained
+        kept = (found.unexplained - torch.maximum(own, least)).clamp(min=0)
         # Where no correlation can be measured nothing can be told apart.
         kept = (1 - found.shrinkage**2) * kept
         noise = _noise(kept, options.sliding, options.slide_share)

@@ -285,7 +285,7 @@ ASSUMED = list(REGIMES)[:4]
 def test_an_own_error_that_views_show_does_no_harm(own, regime, noise):
     observed, found, told = simulate(own, REGIMES[regime], noise, samples=400)
     former, *guarded = errors(observed, found, told)
-    assert max(guarded) < noise + 0.05
+    assert max(guarded) < noise + (0.05 if noise else 0.05 * own + 0.01)
     if own == 2 and noise == 0:
         assert former > 0.5  # or nothing has been guarded against
     if own == 0 and noise == 1:
@@ -303,7 +303,8 @@ def test_an_own_error_that_views_show_does_no_harm(own, regime, noise):
 def test_targets_are_never_much_worse_than_annotations(own, same, moved, noise, seed):
     regime = same, 1 - same, moved
     drawn = simulate(own, regime, noise, samples=300, seed=seed)
-    assert max(errors(*drawn)[1:]) < noise + 0.05
+    allowed = 0.05 if noise else 0.06 * own + 0.01
+    assert max(errors(*drawn)[1:]) < noise + allowed
 
 
 def test_an_unknown_spread_leaves_a_landmark_alone():
