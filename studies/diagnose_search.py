@@ -37,6 +37,8 @@ from semamb_mm.pose.latent_targets.search import (
 from semamb_mm.pose.latent_targets.warp import input_warp
 from semamb_mm.pose.transforms import LoadLatentTargets
 
+from .network_error import told_by
+
 AUGMENTATION = ("RandomFlip", "RandomBBoxTransform", "PhotometricDistortion")
 
 
@@ -146,14 +148,14 @@ def settings_of(args, model, given: dict) -> list[dict]:
 def find(
     model, dataset, store, settings: list[dict], views: int
 ) -> tuple[np.ndarray, list[float]]:
-    """Search under some views; average over them in the image.
+    """Search under some views.
 
     Returns:
-        ``(1 + S, N, K, 2)`` image pixels, the heatmaps' own centres before what each
+        ``(1 + S, V, N, K, 2)`` image pixels, the heatmaps' own centres before what each
         search found; and each view's and face's pixels of the image in a cell.
     """
     stride = np.asarray(model.head.decoder.scale_factor, np.float64)
-    total, cells = 0, []
+    everything, cells = [], []
     for view in track_iter_progress(list(range(views))):
         store.shared.clock = (0, view)
         heatmaps, observed, warps = see(model, dataset)
@@ -168,8 +170,8 @@ def find(
             found.append(search_heatmaps(heatmaps, observed, seen, options, grid)[0])
         points = torch.stack(found).double().numpy() * stride
         images = [[w.to_image(p) for w, p in zip(warps, row)] for row in points]
-        total = total + np.array(images) / views
-    return total, cells
+        everything.append(np.array(images))
+    return np.stack(everything, 1), cells
 
 
 def title_of(settings: dict) -> str:
@@ -185,15 +187,27 @@ def title_of(settings: dict) -> str:
 def with_consensus(
     rows: list[tuple[str, np.ndarray]], annotations: np.ndarray, consensus: dict | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield titles and targets, each followed by its consensus with annotations."""
+    """Yield titles and targets, each followed by its consensus with annotations.
+
+    Args:
+        rows: Titles and positions in each view, ``(V, N, K, 2)``. Of several views the
+            spread bounds the network's own error; a row without it follows.
+        annotations: ``(N, K, 2)`` image pixels.
+        consensus: Its options; None: no consensus.
+    """
     size = torch.from_numpy(face_size(annotations))[:, None, None]
     observed = torch.from_numpy(annotations) / size
-    for title, points in rows:
-        yield title, points
-        if consensus is not None:
-            found = torch.from_numpy(points) / size
-            joint = consensus_targets(observed, found, **consensus) * size
-            yield "    and consensus", joint.numpy()
+    for title, views in rows:
+        yield title, views.mean(0)
+        if consensus is None:
+            continue
+        found, told = torch.from_numpy(views.mean(0)) / size, {}
+        if len(views) > 1:
+            found, told = told_by(torch.from_numpy(views) / size)
+        ways = {"and consensus": told, "and consensus, no spread": {}}
+        for name, known in list(ways.items())[: len(ways) if told else 1]:
+            joint = consensus_targets(observed, found, **consensus, **known) * size
+            yield f"    {name}", joint.numpy()
 
 
 def print_errors(rows: Iterable[tuple[str, np.ndarray]], truths: np.ndarray) -> None:

@@ -75,19 +75,31 @@ def simulate(
     found = normal(samples, 1) + own * same**0.5 * normal(samples, landmarks)
     found = found + own * fresh**0.5 * normal(views, samples, landmarks)
     found = found + moved * normal(views, samples, 1)
-    apart = found - found.mean(0)
+    mean, told = told_by(found)
+    return noise * normal(samples, landmarks), mean, told
+
+
+def told_by(views: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the mean of two or more views, and what else consensus takes of them.
+
+    Args:
+        views: ``(V, N, K, 2)`` positions of the same samples.
+    """
+    number, samples, landmarks, _ = views.shape
+    mean = views.mean(0)
+    apart = views - mean
     pairs = (0, 0), (1, 1), (0, 1)
-    spread = [(apart[..., a] * apart[..., b]).sum(0) / (views - 1) for a, b in pairs]
+    spread = [(apart[..., a] * apart[..., b]).sum(0) / (number - 1) for a, b in pairs]
     scatter = ViewScatter(landmarks)
     everywhere = torch.ones(samples, landmarks, dtype=torch.bool)
     for view in apart:
-        scatter.update(view * (views / (views - 1)) ** 0.5, everywhere)
+        scatter.update(view * (number / (number - 1)) ** 0.5, everywhere)
     told = dict(
         spread=torch.stack(spread, -1),
-        counts=torch.full((samples, landmarks), views),
+        counts=torch.full((samples, landmarks), number),
         scatter=scatter.covariance(),
     )
-    return noise * normal(samples, landmarks), found.mean(0), told
+    return mean, told
 
 
 def errors(observed: Tensor, found: Tensor, told: dict[str, Tensor]) -> list[float]:

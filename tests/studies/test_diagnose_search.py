@@ -45,6 +45,14 @@ def test_every_setting_has_a_row_and_one_with_consensus(model, monkeypatch, caps
     assert out.count("    and consensus") == 3
 
 
+def test_several_views_bound_the_network_s_own_error(model, monkeypatch, capsys):
+    options = ["--num-faces", 3, "--views", 2, "--patch-radius", 1, "--prior", 2]
+    call(monkeypatch, *model, *options, "--likelihood", 1, "--subcell", "mean")
+    out = capsys.readouterr().out
+    assert "3 faces, 2 view(s)" in out
+    assert out.count("    and consensus  ") == out.count("consensus, no spread") == 3
+
+
 def test_the_centre_of_mass_of_a_peak():
     heatmaps = torch.zeros(1, 1, 8, 9)
     heatmaps[0, 0, 3, 4], heatmaps[0, 0, 3, 5], heatmaps[0, 0, 7, 0] = 1, 1, 0.2
