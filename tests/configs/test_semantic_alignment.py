@@ -5,7 +5,8 @@ from mmengine.runner import Runner
 
 from tests import ROOT
 
-CONFIGS = sorted((ROOT / "configs/semantic_alignment").glob("slim-hourglass*.py"))
+FOLDER = ROOT / "configs/semantic_alignment"
+CONFIGS = sorted([*FOLDER.glob("slim-hourglass*.py"), *FOLDER.glob("rtmpose-nano*.py")])
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
