@@ -206,7 +206,7 @@ def pack_rows(result: SearchResult) -> Tensor:
         result.energies,
         flags,
     )
-    arrays = [np.ascontiguousarray(p.numpy()).view(np.uint8) for p in parts]
+    arrays = [p.numpy().copy().view(np.uint8) for p in parts]
     return torch.from_numpy(np.concatenate(arrays, 1))
 
 
@@ -216,7 +216,7 @@ def unpack_rows(rows: Tensor, landmarks: int) -> SearchResult:
     pieces = np.split(rows.numpy(), ends, axis=1)
     types = (np.int64, np.int64, np.float32, np.float16, np.uint8)
     indices, views, found, energies, flags = (
-        torch.from_numpy(np.ascontiguousarray(piece).view(dtype))
+        torch.from_numpy(piece.copy().view(dtype))
         for piece, dtype in zip(pieces, types)
     )
     return SearchResult(

@@ -111,34 +111,32 @@ class TargetMaker:
         self.variances = None
         if not self.makes_targets:
             return
-        rows = (store.counts > 0).any(1)
+        rows = (store.counts > 0).any(1).nonzero()[:, 0]
         # What was never searched keeps its annotation and says nothing.
-        visible = store.visible[rows] & (store.counts[rows] > 0)
-        visible[:, self.freeze] = False
-        targets = store.found[rows]
+        seen = store.visible & (store.counts > 0)
+        seen[:, self.freeze] = False
         if self.consensus is not None:
-            self._warn_of_few(int(rows.sum()))
-            targets = self._consensus(store, rows.nonzero()[:, 0], visible, momentum)
+            self._warn_of_few(len(rows))
+            self._consensus(store, rows, seen, momentum)
         if self.temporal is not None:
+            before = store.found if self.consensus is None else store.targets
             targets = temporal_targets(
-                targets.double(),
+                before[rows].double(),
                 store.annotations[rows].double(),
                 store.found[rows].double(),
                 store.sequences[rows],
                 store.frame_numbers[rows],
-                visible=visible,
+                visible=seen[rows],
                 **self.temporal,
             )
-        store.targets[rows] = torch.where(
-            visible[..., None], targets.float(), store.targets[rows]
-        )
+            store.targets[rows] = torch.where(
+                seen[rows][..., None], targets.float(), store.targets[rows]
+            )
 
     def _consensus(
-        self, store: LatentTargetStore, rows: Tensor, visible: Tensor, momentum: float
-    ) -> Tensor:
-        """Return consensus targets ``(n, K, 2)`` of some rows, image pixels."""
-        targets = store.annotations[rows]
-        views = store.views(momentum)
+        self, store: LatentTargetStore, rows: Tensor, seen: Tensor, momentum: float
+    ) -> None:
+        """Make consensus targets of some rows, chunk by chunk."""
 
         def read(part: Tensor | slice) -> ConsensusRows:
             chosen = rows[part]
@@ -146,24 +144,30 @@ class TargetMaker:
             return ConsensusRows(
                 store.annotations[chosen] / size,
                 store.found[chosen] / size,
-                visible[part],
+                seen[chosen],
                 store.spread[chosen] / size**2,
-                views[chosen],
+                store.views(momentum, chosen),
             )
 
         def write(part: Tensor | slice, made: Tensor) -> None:
-            size = store.face_sizes(rows[part]).float()[:, None, None]
-            targets[part] += (made - targets[part] / size) * size
+            chosen = rows[part]
+            size = store.face_sizes(chosen).float()[:, None, None]
+            given = store.annotations[chosen]
+            targets = given + (made - given / size) * size
+            store.targets[chosen] = torch.where(
+                seen[chosen][..., None], targets, store.targets[chosen]
+            )
 
         options = ConsensusOptions(
             **(self.consensus or {}),
             scatter=store.scatter.covariance(),
-            fewest=min(4, int(visible.any(0).sum())),
+            fewest=min(4, int(seen.any(0).sum())),
         )
         model = consensus_by_chunks(len(rows), read, write, options)
-        if model is not None:
+        if model is None:
+            store.targets[rows] = store.annotations[rows]
+        else:
             self.variances = model.annotators, model.network
-        return targets
 
     def deviations(self) -> dict[str, Tensor]:
         """Return the estimated standard deviations after consensus, by region.

@@ -33,10 +33,11 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
             or two different samples share a key.
     """
     samples = located_samples(dataset)
-    keys, frames, boxes = [], [], []
+    keys, frames = [], []
+    boxes = np.zeros((len(samples), 4), np.float32)
     annotations = visible = None
     for row, (key, info) in enumerate(keyed_annotations(samples)):
-        keypoints, shown = landmarks_of(info, key)
+        keypoints, shown = _given(info, key)
         if annotations is None:
             annotations = np.empty((len(samples), *keypoints.shape), np.float32)
             visible = np.empty((len(samples), len(keypoints)), bool)
@@ -48,18 +49,21 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
                 "...) in its pipeline, before LoadLatentTargets"
             )
         keys.append(key)
-        annotations[row], visible[row] = keypoints, shown
+        annotations[row] = keypoints
+        visible[row] = True if shown is None else shown > 0
         frames.append(_frame(info))
-        boxes.append(np.reshape(info.get("bbox", np.zeros(4)), (-1, 4))[0])
+        if "bbox" in info:
+            boxes[row] = np.reshape(info["bbox"], (-1, 4))[0]
     if annotations is None:
         raise ValueError("latent targets: the train data set has no samples")
+    _check_finite(keys, annotations, visible)
     return LatentTargetStore(
         keys,
         torch.from_numpy(annotations),
         torch.from_numpy(visible),
         frames if any(frames) else None,
         named,
-        np.stack(boxes),
+        boxes,
     )
 
 
@@ -85,11 +89,13 @@ def keyed_annotations(
     """
     taken: dict[str, BaseDataset] = {}
     numbers: dict[int, int] = {}
+    names: list[str] = []
     for dataset, index in samples:
         number = numbers.setdefault(id(dataset), len(numbers))
+        if number == len(names):  # metainfo is a deep copy each time
+            names.append(dataset.metainfo.get("dataset_name", ""))
         info = BaseDataset.get_data_info(dataset, index)
-        if "dataset_name" not in info:
-            info["dataset_name"] = dataset.metainfo.get("dataset_name", "")
+        info.setdefault("dataset_name", names[number])
         key = sample_key(info, dataset)
         if taken.setdefault(key, dataset) is not dataset:
             key = f"{number}:{key}"
@@ -194,21 +200,40 @@ def landmarks_of(info: dict, key: str) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: If it holds several instances, or a visible landmark is not finite.
     """
-    keypoints = np.asarray(info["keypoints"], dtype=np.float32)[..., :2]
-    if keypoints.shape[0] != 1:
+    keypoints, shown = _given(info, key)
+    keypoints = keypoints.astype(np.float32)
+    visible = np.ones(len(keypoints), bool) if shown is None else shown > 0
+    _check_finite([key], keypoints[None], visible[None])
+    return keypoints, visible
+
+
+def _given(info: dict, key: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a sample's landmarks ``(K, 2)`` and visibilities ``(K,)``, if any."""
+    keypoints, shown = info["keypoints"], info.get("keypoints_visible")
+    if len(keypoints) != 1:
         raise ValueError(
-            f"sample {key!r} holds {keypoints.shape[0]} instances; latent "
+            f"sample {key!r} holds {len(keypoints)} instances; latent "
             "targets need data_mode='topdown', one instance a sample"
         )
-    shown = np.asarray(info.get("keypoints_visible", np.ones(keypoints.shape[:2])))
-    shown = shown.reshape(*keypoints.shape[:2], -1)[0, :, 0] > 0
-    bad = np.flatnonzero(shown & ~np.isfinite(keypoints[0]).all(-1))
-    if len(bad):
-        raise ValueError(
-            f"sample {key!r}: the annotation of landmark {bad[0]} is "
-            f"{keypoints[0, bad[0]].tolist()}; mark it invisible or fix it"
-        )
-    return keypoints[0], shown
+    keypoints = np.asarray(keypoints[0])[:, :2]
+    if shown is not None:
+        shown = np.asarray(shown[0]).reshape(len(keypoints), -1)[:, 0]
+    return keypoints, shown
+
+
+def _check_finite(
+    keys: Sequence[str], annotations: np.ndarray, visible: np.ndarray
+) -> None:
+    """Refuse visible landmarks ``(N, K, 2)`` without a position."""
+    for first in range(0, len(keys), 4096):  # few at a time: no second copy of all
+        part = slice(first, first + 4096)
+        bad = np.argwhere(visible[part] & ~np.isfinite(annotations[part]).all(-1))
+        if len(bad):
+            row, landmark = bad[0] + (first, 0)
+            raise ValueError(
+                f"sample {keys[row]!r}: the annotation of landmark {landmark} is "
+                f"{annotations[row, landmark].tolist()}; mark it invisible or fix it"
+            )
 
 
 def _frame(info: dict) -> tuple[str, int] | None:

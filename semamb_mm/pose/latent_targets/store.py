@@ -241,17 +241,16 @@ class LatentTargetStore:
         )
         self.record(result, momentum=1.0)
 
-    def views(self, momentum: float) -> Tensor:
-        """Return ``(N, K)`` float32: of how many views ``found`` is worth the mean.
+    def views(self, momentum: float, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Return ``(n, K)`` float32: of how many views ``found`` is worth the mean.
 
         That is ``counts`` at first. As older views are forgotten, no more are gained:
         with a momentum of 0.1 about 19. 1 where ``spread`` is unknown.
         """
-        number = squared_weights(self.counts, momentum).reciprocal()
-        number = torch.where(self.counts > 0, number, 0)
-        return torch.where(
-            torch.isnan(self.spread).any(-1), number.clamp(max=1), number
-        )
+        counts, unknown = self.counts[rows], torch.isnan(self.spread[rows]).any(-1)
+        number = squared_weights(counts, momentum).reciprocal()
+        number = torch.where(counts > 0, number, 0)
+        return torch.where(unknown, number.clamp(max=1), number)
 
     @cached_property
     def fingerprint(self) -> str:

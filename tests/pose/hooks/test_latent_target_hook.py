@@ -345,6 +345,25 @@ def test_iteration_based_loops(make_runner, num_workers):
     assert (store.targets != store.annotations).any()
 
 
+def test_iteration_based_loops_make_targets_once_a_pass(make_runner, monkeypatch):
+    made = []
+    monkeypatch.setattr(TargetMaker, "apply", lambda self, *args: made.append(args))
+    runner = make_runner(
+        custom_hooks=hooks(start=2, by_epoch=False, consensus=dict()),
+        train_cfg=dict(_delete_=True, by_epoch=False, max_iters=7, val_interval=99),
+        train_dataloader=dict(
+            batch_size=2, sampler=dict(type="InfiniteSampler", shuffle=False)
+        ),
+        log_processor=dict(by_epoch=False),
+    )
+    runner.train()
+    assert len(made) == 2  # after the third and the sixth; five have searched
+    assert hook_of(runner).store.counts.amax(1).sum() == 5 * 2
+    assert torch.equal(made[0][0].targets, made[0][0].annotations)
+    (log,) = Path(runner.work_dir).glob("*/*.log")
+    assert "every 3 iterations, as many as draw 6 samples" in log.read_text()
+
+
 def test_consensus_of_one_sample_leaves_the_targets_and_warns_once(make_runner):
     runner = make_runner(
         custom_hooks=hooks(start=0, by_epoch=False, consensus=dict()),

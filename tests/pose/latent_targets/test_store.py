@@ -7,11 +7,12 @@ from semamb_mm.pose.latent_targets.search import SearchResult
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 
 
-def make_store(num=4, landmarks=3, offset=0.0):
+def make_store(num=4, landmarks=3, offset=0.0, **options):
     values = torch.arange(num * landmarks * 2, dtype=torch.float32) + offset
     keys = [f"face/{i}" for i in range(num)]
     visible = torch.ones(num, landmarks)
-    return LatentTargetStore(keys, values.view(num, landmarks, 2), visible)
+    annotations = values.view(num, landmarks, 2)
+    return LatentTargetStore(keys, annotations, visible, **options)
 
 
 def test_targets_start_at_the_annotations_in_shared_memory():
