@@ -214,7 +214,7 @@ ABLATIONS = {
     "start=4": (),
     "start=12": (),
     "search every 3rd epoch": (latent_targets(interval=3),),
-    "momentum=1": (latent_targets(momentum=1.0),),
+    "momentum=0.9": (latent_targets(momentum=0.9),),
     "likelihood=2/3": (searching(likelihood=2 / 3),),
     "likelihood=1/3": (searching(likelihood=1 / 3),),
     "prior=4/3": (searching(prior=4 / 3),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from semamb_mm.faces.sizes import face_size
+from semamb_mm.faces.sizes import sample_sizes
 
 # Chosen on seed 0 of studies/audit_precision.py.
 THRESHOLD = 8.0
@@ -51,7 +51,7 @@ def suspicion(
         raise ValueError("no landmark is annotated")
 
     shown = np.where(known[..., None], annotations, np.nan)
-    size = face_size(annotations, known)[:, None, None]
+    size = sample_sizes(annotations, known)[:, None, None]
     unexplained = _unexplained((shown - predictions) / size)
 
     scores = np.full(known.shape, np.nan)

@@ -43,6 +43,14 @@ def test_scores_do_not_depend_on_units_and_fall_with_confidence():
     np.testing.assert_allclose(faint[4:], scores[4:])
 
 
+def test_one_landmark_does_not_tell_how_large_a_sample_is():
+    annotations, predictions, wrong = annotated(50)
+    annotations[4, 1:] = np.nan
+    annotations[4, 0] = predictions[4, 0] + [0.1, 0.1]
+    scores = suspicion(annotations, predictions, np.ones(wrong.shape))
+    assert scores[4, 0] < THRESHOLD
+
+
 def test_landmarks_that_are_not_annotated_have_no_score():
     annotations, predictions, wrong = annotated(50)
     annotations[5, 2] = np.nan

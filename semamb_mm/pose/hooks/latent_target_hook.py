@@ -70,7 +70,9 @@ class LatentTargetHook(Hook):
             :func:`semamb_mm.functional.consensus_targets`, which takes these
             options; ``dict()`` for its defaults. Ours, not the paper's: the
             search alone does not know how far to trust the annotation, and the
-            data set does. Needs ``anchor='annotation'``.
+            data set does. Targets move once landmarks have been searched twice: the
+            spread over views bounds the network's own error. Needs
+            ``anchor='annotation'`` and a ``momentum`` below 1.
         temporal (dict, optional): In video, let the targets of neighbouring frames
             agree, after consensus if there is one, by
             :func:`semamb_mm.functional.temporal_targets`, which takes these options;
@@ -145,6 +147,11 @@ class LatentTargetHook(Hook):
             raise ValueError(
                 "consensus weighs the annotations themselves: give "
                 f"anchor='annotation' with it, not {anchor!r}"
+            )
+        if consensus is not None and momentum == 1:
+            raise ValueError(
+                "consensus needs several views to tell the network's own error from "
+                "the annotators', and momentum=1 keeps one: give less with it"
             )
         self.consensus = consensus
         self.temporal = temporal

@@ -509,6 +509,8 @@ def test_non_finite_heatmaps_leave_targets_alone(make_runner):
 def test_bad_set_ups_are_named(make_runner):
     with pytest.raises(ValueError, match="anchor='annotation'"):
         LatentTargetHook(start=0, anchor="previous", consensus=dict())
+    with pytest.raises(ValueError, match="momentum=1 keeps one"):
+        LatentTargetHook(start=0, momentum=1, consensus=dict())
     with pytest.raises(ValueError, match="not among the curves"):
         make_runner(
             custom_hooks=hooks(start=0, consensus=dict(sliding=[[0, 1]]))
