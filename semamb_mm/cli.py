@@ -112,6 +112,12 @@ def _read_config(args: argparse.Namespace) -> Config:
             "OpenMMLab's own packages alone. Write there: "
             "__import__('semamb_mm').config('_base_/alignment_68.py')"
         ) from error
+    except ImportError as error:
+        # MMEngine's own text is a list of sys.path; why it failed lies below it.
+        reason: BaseException | None = error
+        while reason and str(reason).startswith("Failed to import"):
+            reason = reason.__cause__ or reason.__context__
+        raise SystemExit(f"{args.config}: {reason or error}") from error
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
     return config

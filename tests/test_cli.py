@@ -30,6 +30,14 @@ def test_a_base_that_mmengine_cannot_find_is_explained(tmp_path):
         cli.open_config(args)
 
 
+def test_what_a_config_imports_in_vain_is_named_in_one_line(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("custom_imports = dict(imports=['no_such_module'])\n")
+    args = cli.model_parser("").parse_args([str(path), "no.pth"])
+    with pytest.raises(SystemExit, match="mine.py: No module named 'no_such_module'"):
+        cli.open_config(args)
+
+
 def test_a_missing_folder_of_data_root_is_named(monkeypatch):
     path = ROOT / "configs/semantic_alignment/slim-hourglass_sa_300w-subset-96x96.py"
     monkeypatch.delenv("DATA_ROOT", raising=False)

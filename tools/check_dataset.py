@@ -10,7 +10,7 @@ try:
     import semamb_mm  # noqa: F401
 except ImportError as error:
     raise SystemExit(
-        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+        f"{error}\nIn a checkout, type 'source .venv/bin/activate'; docs/install.md"
     ) from error
 
 import argparse

@@ -16,10 +16,10 @@ are skipped and counted. A webcam is stopped by Ctrl-C, or by q in --show's wind
 """
 
 try:
-    import semamb_mm  # noqa: F401
+    import semamb_mm.pose  # noqa: F401
 except ImportError as error:
     raise SystemExit(
-        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+        f"{error}\nIn a checkout, type 'source .venv/bin/activate'; docs/install.md"
     ) from error
 
 import csv
@@ -33,7 +33,6 @@ import numpy as np
 from mmpose.apis import inference_topdown
 from tqdm import tqdm
 
-import semamb_mm.pose  # noqa: F401
 from semamb_mm.cli import model_parser, open_config, open_pose_model
 from semamb_mm.formats.files import atomic_path, atomic_write
 from semamb_mm.pictures.landmarks import draw_landmarks

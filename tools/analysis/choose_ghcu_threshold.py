@@ -11,10 +11,10 @@ carries the curve.
 """
 
 try:
-    import semamb_mm  # noqa: F401
+    import semamb_mm.pose  # noqa: F401
 except ImportError as error:
     raise SystemExit(
-        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+        f"{error}\nIn a checkout, type 'source .venv/bin/activate'; docs/install.md"
     ) from error
 
 import os

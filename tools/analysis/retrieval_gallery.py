@@ -14,10 +14,10 @@ and the ROC AUC of low attention as a sign of a wrong label is printed.
 """
 
 try:
-    import semamb_mm  # noqa: F401
+    import semamb_mm.pretrain  # noqa: F401
 except ImportError as error:
     raise SystemExit(
-        f"{error}: type 'source .venv/bin/activate' (see docs/install.md)"
+        f"{error}\nIn a checkout, type 'source .venv/bin/activate'; docs/install.md"
     ) from error
 
 from pathlib import Path
