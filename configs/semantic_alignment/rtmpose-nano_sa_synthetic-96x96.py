@@ -35,5 +35,12 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=4e-3, weight_decay=0.),
     clip_grad=dict(max_norm=35))
+# RTMPose learns more slowly than heatmaps.
+warm_up, decay = _base_.param_scheduler
+param_scheduler = [warm_up, dict(decay, end=30)]
+train_cfg = dict(max_epochs=30, val_interval=5)
 
-custom_hooks = [dict(type='SyncBuffersHook'), _base_.latent_target_hook]
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(_base_.latent_target_hook, start=15)
+]
