@@ -87,6 +87,7 @@ def keyed_annotations(
     stands before it. Landmarks are those of the mark-up that is trained: see
     :func:`set_converters`.
     """
+    several = bool(samples) and samples[0][0] is not samples[-1][0]
     taken: dict[str, BaseDataset] = {}
     numbers: dict[int, int] = {}
     names: list[str] = []
@@ -97,7 +98,7 @@ def keyed_annotations(
         info = BaseDataset.get_data_info(dataset, index)
         info.setdefault("dataset_name", names[number])
         key = sample_key(info, dataset)
-        if taken.setdefault(key, dataset) is not dataset:
+        if several and taken.setdefault(key, dataset) is not dataset:
             key = f"{number}:{key}"
         yield key, convert(info, getattr(dataset, "_latent_converters", ()))
 
