@@ -27,7 +27,7 @@ from semamb_mm.pose.latent_targets.search import (
     complete_search_options,
 )
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
-from semamb_mm.pose.latent_targets.views import number_views
+from semamb_mm.pose.latent_targets.views import batch_size_of, number_views
 
 from .train_pipeline import prepare_pipeline
 
@@ -209,7 +209,7 @@ class LatentTargetHook(Hook):
         )
         self._make_every = 1
         if self.maker.makes_targets and not _by_epoch(runner):
-            batch = runner.train_dataloader.batch_size * get_world_size()
+            batch = batch_size_of(runner.train_dataloader) * get_world_size()
             self._make_every = -(-len(shared) // batch)
             runner.logger.info(
                 "Latent targets: consensus and agreement over time come every "

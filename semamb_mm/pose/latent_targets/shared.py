@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import mmap
 import os
@@ -13,6 +15,9 @@ from multiprocessing import reduction
 import numpy as np
 import torch
 from torch import Tensor
+
+# Elsewhere an open file keeps its name, and goes when the process ends.
+NAMELESS = os.name == "posix"
 
 
 class SharedBytes:
@@ -61,13 +66,17 @@ class SharedBytes:
     def open(cls, path: str) -> SharedBytes:
         """Return the bytes that another process has created."""
         descriptor = os.open(path, os.O_RDWR)
-        return cls(descriptor, os.fstat(descriptor).st_size, None)
+        return cls(descriptor, os.fstat(descriptor).st_size)
 
     def unlink(self) -> None:
         """Take the name away; the bytes live as long as somebody has them open."""
-        if self.path is not None:
+        if self.path is None:
+            return
+        if NAMELESS:
             os.unlink(self.path)
             self.path = None
+        else:
+            atexit.register(_remove, self.path)
 
     def tensor(self, shape: Sequence[int], dtype: torch.dtype, offset: int) -> Tensor:
         """Return a part of the bytes as a tensor."""
@@ -77,6 +86,8 @@ class SharedBytes:
 
     def __reduce__(self):
         """For a spawned process."""
+        if not NAMELESS:
+            return SharedBytes.open, (self.path,)
         return _inherited, (reduction.DupFd(self.descriptor), self.size)
 
 
@@ -85,6 +96,11 @@ def _reserve(descriptor: int, size: int) -> None:
         os.posix_fallocate(descriptor, 0, size)
     else:
         os.ftruncate(descriptor, size)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):  # others may have it open
+        os.unlink(path)
 
 
 def _inherited(descriptor, size: int) -> SharedBytes:

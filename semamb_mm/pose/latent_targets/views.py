@@ -145,10 +145,18 @@ def number_views(loader: DataLoader, store: SharedTargets, by_epoch: bool) -> No
     """
     loader.dataset.__getitems__ = ViewFetcher(loader.dataset, store)
     batches = loader.batch_sampler
-    sampler = batches.sampler
+    sampler = getattr(batches, "sampler", None)
+    if sampler is None:  # makes batches of its own: what it draws twice is one view
+        return
     if isinstance(sampler, ViewSampler):
         sampler = sampler.sampler
-    batches.sampler = ViewSampler(sampler, None if by_epoch else loader.batch_size)
+    batches.sampler = ViewSampler(sampler, None if by_epoch else batch_size_of(loader))
+
+
+def batch_size_of(loader: DataLoader) -> int:
+    """Return how many samples a batch has on this rank."""
+    size = loader.batch_size  # None where the loader has a batch sampler of its own
+    return size or getattr(loader.batch_sampler, "batch_size", 1)
 
 
 def _draws_once(sampler: Sampler) -> bool:

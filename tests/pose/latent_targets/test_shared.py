@@ -30,6 +30,18 @@ def test_nothing_is_left_in_the_folder(folder):
     assert targets.targets[1].tolist() == [[7, 7], [7, 7]]
 
 
+def test_where_open_files_keep_their_names_they_go_at_the_end(folder, monkeypatch):
+    ends = []
+    monkeypatch.setattr(shared, "NAMELESS", False)
+    monkeypatch.setattr(shared.atexit, "register", lambda *call: ends.append(call))
+    content = create()._content
+    assert content.__reduce__() == (shared.SharedBytes.open, (content.path,))
+    ((remove, path),) = ends
+    remove(path)
+    remove(path)
+    assert path == content.path and not list(folder.iterdir())
+
+
 def test_another_process_of_the_machine_maps_the_same_bytes(folder):
     mine = create(named=True)
     theirs = SharedTargets.open(mine.path, 3, 2)

@@ -156,6 +156,19 @@ def test_the_store_is_told_the_view_wherever_a_sample_is_fetched(workers):
     assert all(iteration is None for _, (_, iteration) in told)
 
 
+def test_batches_of_another_kind_stay_as_they_are():
+    class Batches:
+        batch_size = 2
+
+        def __iter__(self):
+            return iter([[0, 1], [1, 2]])
+
+    loader = DataLoader(Faces("a"), batch_sampler=Batches(), collate_fn=list)
+    number_views(loader, None, by_epoch=False)
+    assert list(loader.batch_sampler) == [[0, 1], [1, 2]]
+    assert views.batch_size_of(loader) == 2
+
+
 def test_views_travel_to_workers():
     view = pickle.loads(pickle.dumps(View(7, 2, 3)))
     assert (view, view.draw, view.iteration) == (7, 2, 3)
