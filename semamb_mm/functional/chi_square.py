@@ -215,7 +215,7 @@ class ChiSquareFilters:
         radius = self.radius if self._stride is None else self.samples // 2
         crops = _crop(maps, centers, radius, rows, self._stride or 1).to(self.dtype)
         with without_autocast(maps.device):
-            if self._stride is None:
+            if self._stride is None and self.resample is not None:
                 crops = _filter(crops, self.resample)
             sums = _filter(crops, self.box)
             squares = _filter(crops.square(), self.inverse)
