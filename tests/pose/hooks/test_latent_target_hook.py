@@ -15,7 +15,11 @@ from semamb_mm.functional import consensus_targets, temporal_targets
 from semamb_mm.pose.hooks.latent_target_hook import LatentTargetHook, observed_head
 from semamb_mm.pose.latent_targets import keeper
 from semamb_mm.pose.latent_targets.making import TargetMaker
-from semamb_mm.pose.latent_targets.search import SearchResult
+from semamb_mm.pose.latent_targets.search import (
+    PRIOR_ALONE,
+    PRIOR_WITH_CONSENSUS,
+    SearchResult,
+)
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
 from tests import ROOT
 from tests.pose.conftest import tiny_config
@@ -104,6 +108,7 @@ def test_a_head_that_cannot_be_observed_is_named_with_what_to_give(
 def test_frozen_landmarks_stay(make_runner):
     runner = make_runner(custom_hooks=hooks(start=0, freeze=[0, 40]))
     runner.train()
+    assert hook_of(runner).search.options["prior"] == PRIOR_ALONE
     store = hook_of(runner).store
     moved = (store.targets != store.annotations).any(-1).any(0)
     assert not moved[0] and not moved[40] and moved[1:40].all()
@@ -172,6 +177,7 @@ def test_consensus_makes_the_targets_of_what_was_found(make_runner):
         optim_wrapper=dict(optimizer=dict(lr=1e-9)),
     )
     runner.train()
+    assert hook_of(runner).search.options["prior"] == PRIOR_WITH_CONSENSUS
     store = hook_of(runner).store
     moved = (store.targets != store.annotations).any(-1).any(0)
     assert not moved[0] and not moved[40] and moved[1:40].all()

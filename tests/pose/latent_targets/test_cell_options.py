@@ -2,9 +2,17 @@
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from semamb_mm.functional import search_latent_targets
-from semamb_mm.pose.latent_targets.search import search_heatmaps
+from semamb_mm.pose.latent_targets.cell_options import convert_cell_options
+from semamb_mm.pose.latent_targets.search import (
+    SearchGrid,
+    complete_search_options,
+    options_in_cells,
+    search_heatmaps,
+)
+from tests import ROOT
 from tests.pose.conftest import CODEC
 from tests.pose.heads.test_semantic_alignment_head import build
 
@@ -51,3 +59,17 @@ def test_both_places_are_refused(make_runner):
         )
     with pytest.raises(ValueError, match="both have search"):
         runner.train()
+
+
+def test_the_papers_recipe_is_what_it_was():
+    config = Config.fromfile(ROOT / "configs/_base_/alignment_paper.py")
+    old = dict(sigma_prior=4.0, sigma_likelihood=1.0, subcell="none")
+    with pytest.warns(DeprecationWarning):
+        before = convert_cell_options(old, 1.5, "the head")
+    grid = SearchGrid(scale_factor=(2.0, 2.0), sigma=(1.5, 1.5))
+    now, then = (
+        options_in_cells(complete_search_options(search, grid, 68, "hook"), grid)
+        for search in (dict(config.latent_target_hook.search), before)
+    )
+    assert now == pytest.approx(then)
+    assert (now["search_radius"], now["patch_radius"], now["step"]) == (8, 1, 1)
