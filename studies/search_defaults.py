@@ -101,11 +101,16 @@ SETTINGS = {
     f"prior={prior:.3g} likelihood={likelihood:.3g}": dict(
         prior=prior, likelihood=likelihood
     )
-    for prior in (1 / 2, 3 / 4, 1, 2, 16 / 3)
-    for likelihood in (1 / 8, 1 / 6, 0.22, 1 / 3)
+    for prior, likelihoods in (
+        (1 / 2, (1 / 8, 1 / 6)),
+        (0.8, (1 / 6, 0.2)),
+        (1, (0.2, 1 / 4)),
+        (2, (0.2, 1 / 3)),
+        (16 / 3, (1 / 8, 1 / 6, 0.2, 1 / 4)),
+    )
+    for likelihood in likelihoods
 }
-for _prior in (3 / 4, 16 / 3):
-    SETTINGS[f"prior={_prior:.3g} step=0.333"] = dict(prior=_prior, step=1 / 3)
+for _prior in (0.8, 16 / 3):
     SETTINGS[f"prior={_prior:.3g} patch_radius=1.33"] = dict(
         prior=_prior, patch_radius=4 / 3
     )

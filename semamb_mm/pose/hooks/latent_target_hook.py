@@ -87,7 +87,7 @@ class LatentTargetHook(Hook):
             - ``radius``: half the neighbourhood;
             - ``patch_radius``: half the patch that is compared with the ideal one;
             - ``prior``: how far annotations may be off; one number, or one a
-              landmark. Its default is 3/4, and 16/3 with ``consensus``;
+              landmark. Its default is 0.8, and 16/3 with ``consensus``;
             - ``likelihood``: how little a heatmap is trusted, in units of
               sqrt(chi-square per cell); one number, or one a landmark;
             - ``step``: distance of neighbouring candidates, to which the heatmap is

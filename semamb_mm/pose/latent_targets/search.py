@@ -30,7 +30,7 @@ DEFAULT_SEARCH = dict(
     radius=16 / 3,
     patch_radius=2 / 3,
     prior=None,
-    likelihood=1 / 6,
+    likelihood=0.2,
     step=None,
     subcell="mean",
     curves=None,
@@ -38,7 +38,7 @@ DEFAULT_SEARCH = dict(
 )
 # The default prior. Alone it is what holds on to the annotation; consensus does that
 # itself, and wants to know what the heatmap says.
-PRIOR_ALONE, PRIOR_WITH_CONSENSUS = 3 / 4, 16 / 3
+PRIOR_ALONE, PRIOR_WITH_CONSENSUS = 0.8, 16 / 3
 # The default step, of heatmaps (where it is more than a cell, in whole cells) and of
 # separable ones. Finer ones cost more and find no more.
 STEP, SEPARABLE_STEP = 2 / 3, 1 / 3

@@ -131,13 +131,13 @@ def found_under_the_default(cells, moves, consensus):
 
 @pytest.mark.parametrize("cells", SIGMAS)
 def test_a_perfect_peak_moves_the_target_nearly_there_under_the_default(cells):
-    """It is 4 cells of 48 off. Alone, the prior keeps its share of the way."""
+    """It is 4 cells of 48 off. Alone, the prior keeps two fifths of the way."""
     moves = [[8 / 3, 0.0], [0.0, -8 / 3], [0.0, 0.0]]
     expected = torch.tensor([moves])
     found, _ = found_under_the_default(cells, moves, consensus=True)
     assert (found - expected).abs().max() < 0.05 * 8 / 3
     found, _ = found_under_the_default(cells, moves, consensus=False)
-    assert (found - expected).abs().max() < 0.35 * 8 / 3
+    assert (found - expected).abs().max() < 0.45 * 8 / 3
 
 
 @pytest.mark.parametrize("cells", SIGMAS)

@@ -55,7 +55,7 @@ def test_perfect_predictions_are_found_in_the_image(anchor, augmentation):
     truth = store.annotations[:3] + torch.tensor([1.5, -1.0])
     warps = [input_warp(sample) for sample in samples]
     inputs = np.stack([w.to_input(t.numpy()) for w, t in zip(warps, truth)])
-    weak_prior = dict(prior=1e3, radius=14, step=0.5)
+    weak_prior = dict(prior=1e3, radius=14, step=0.5, likelihood=1 / 6)
     result = search(perfect(inputs), samples, anchor, **weak_prior)
     order = np.stack([w.order for w in warps])
     inside = (np.abs(inputs - [47.5, 31.5]) < [42, 26]).all(-1)
