@@ -261,7 +261,9 @@ class LatentTargetHook(Hook):
         self._stop_looking()
         if not _by_epoch(runner):
             if searched:
-                self._commit(runner, make=(runner.iter + 1) % self._make_every == 0)
+                # Or since the last search, where not every iteration searches.
+                passed = (runner.iter + 1) % self._make_every < self.interval
+                self._commit(runner, make=passed)
             self._set_clock(runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner) -> None:
