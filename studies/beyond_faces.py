@@ -16,9 +16,10 @@ own head, then the same run goes on with ``SemanticAlignmentHead`` and
 ``LatentTargetHook(consensus=dict())`` in its place. Search and consensus have their
 defaults.
 
-Prints for each case the RMS of annotations and of targets and how much less that of
-the targets is, with the 95 % interval of a bootstrap over pictures (X-rays: over groups
-of equal pictures), in which annotations and targets of a picture stay together.
+Prints for each case the RMS of annotations, of targets and of what the search found
+alone, and by how much that of the targets differs from that of the annotations, with
+the 95 % interval of a bootstrap over pictures (X-rays: over groups of equal pictures),
+in which annotations and targets of a picture stay together.
 Finished runs are not repeated and stopped ones go on: give the command again.
 """
 
@@ -50,6 +51,7 @@ CONFIGS = ROOT / "studies/configs"
 FIGURES = 400
 FOLDS = 5
 SELLA, NASION = 0, 1
+MEASURED = ("annotations", "targets", "found")
 
 
 def parse_args():
@@ -183,7 +185,7 @@ def squares_xrays(run: Run) -> dict:
     seen = state["visible"][rows].numpy() & (truth[..., 2] > 0)
     unit = np.linalg.norm(truth[:, SELLA, :2] - truth[:, NASION, :2], axis=-1)
     found = dict(groups=[groups[i] for i in ids], seen=seen.sum(1).tolist())
-    for name in ("annotations", "targets"):
+    for name in MEASURED:
         difference = state[name][rows].double().numpy() - truth[..., :2]
         difference = without_offsets(difference / unit[:, None, None], seen)
         square = (difference**2).sum(-1)
@@ -222,7 +224,7 @@ def squares_bodies(run: Run) -> dict:
     height = np.array([truth[i]["height"] for i in ids])[:, None, None]
     seen = state["visible"].numpy()
     found = dict(groups=[int(i) for i in ids], seen=seen.sum(1).tolist())
-    for name in ("annotations", "targets"):
+    for name in MEASURED:
         error = (state[name].double().numpy() - real) / height
         found[name] = (1e4 * ((error**2).sum(-1) * seen).sum(1)).tolist()
     return found
@@ -232,7 +234,7 @@ def squares_bodies(run: Run) -> dict:
 
 
 def resampled(squares: Sequence[dict], draws: int = 2000) -> dict[str, float]:
-    """Return RMS of annotations and targets, and the interval of their ratio.
+    """Return RMS of annotations, targets, search results; change of targets, interval.
 
     Args:
         squares: For each run groups, numbers of landmarks and summed squares of its
@@ -241,7 +243,7 @@ def resampled(squares: Sequence[dict], draws: int = 2000) -> dict[str, float]:
     """
     groups = sorted({g for run in squares for g in run["groups"]})
     place = {group: i for i, group in enumerate(groups)}
-    sums = {name: np.zeros(len(groups)) for name in ("seen", "annotations", "targets")}
+    sums = {name: np.zeros(len(groups)) for name in ("seen", *MEASURED)}
     for run in squares:
         rows = [place[group] for group in run["groups"]]
         for name, total in sums.items():
@@ -254,13 +256,12 @@ def resampled(squares: Sequence[dict], draws: int = 2000) -> dict[str, float]:
     drawn = rng.multinomial(len(groups), [1 / len(groups)] * len(groups), draws)
     change = 100 * (rms("targets", drawn) / rms("annotations", drawn) - 1)
     once = np.ones(len(groups))
-    before, after = (float(rms(name, once)) for name in ("annotations", "targets"))
+    whole = {name: float(rms(name, once)) for name in MEASURED}
     low, high = np.percentile(change, (2.5, 97.5))
     return dict(
+        whole,
         pictures=len(groups),
-        annotations=before,
-        targets=after,
-        change=100 * (after / before - 1),
+        change=100 * (whole["targets"] / whole["annotations"] - 1),
         low=float(low),
         high=float(high),
     )
@@ -273,14 +274,13 @@ CASES: dict[str, tuple[Callable, Callable]] = dict(
 
 def table(found: dict[tuple[str, str], dict[str, float]]) -> str:
     """Return Markdown of case and run to figures."""
-    head = ("data", "run", "pictures", "annotations", "targets", "change", "95 %")
+    head = ("data", "run", "pictures", *MEASURED, "targets' change", "95 %")
     rows = [
         (
             case,
             run,
             f"{f['pictures']}",
-            f"{f['annotations']:.3f}",
-            f"{f['targets']:.3f}",
+            *(f"{f[name]:.3f}" for name in MEASURED),
             f"{f['change']:+.1f} %",
             f"{f['low']:+.1f} to {f['high']:+.1f}",
         )

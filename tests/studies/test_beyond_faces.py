@@ -69,6 +69,7 @@ def finish(run, keys, annotations, targets):
     annotations, targets = map(torch.from_numpy, (annotations, targets))
     visible = torch.ones(annotations.shape[:2], dtype=torch.bool)
     state = dict(keys=keys, annotations=annotations, targets=targets, visible=visible)
+    state["found"] = targets
     torch.save({CHECKPOINT_KEY: state}, run.checkpoint)
 
 
@@ -134,10 +135,12 @@ def test_interval_of_the_change():
     before = rng.uniform(1, 3, 60)
     run = dict(groups=list(range(60)), seen=[10] * 60)
     run.update(annotations=before.tolist(), targets=(0.81 * before).tolist())
+    run["found"] = (0.25 * before).tolist()
     found = beyond_faces.resampled([run])
     for name in ("change", "low", "high"):
         assert found[name] == pytest.approx(-10)
     assert found["annotations"] == pytest.approx(np.sqrt(before.mean() / 10))
+    assert found["found"] == pytest.approx(0.5 * found["annotations"])
     worse = dict(run, targets=rng.permutation(before).tolist())
     found = beyond_faces.resampled([worse])
     assert found["low"] < -2 and found["high"] > 2 and abs(found["change"]) < 1e-9
