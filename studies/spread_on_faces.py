@@ -102,7 +102,7 @@ def errors(store: LatentTargetStore, truth: Tensor, hook: dict) -> dict[str, flo
     ways = {"no spread": {}}
     ways.update({f"share {s:g}": dict(spread, network_share=s) for s in SHARES})
     for name, way in ways.items():
-        made = consensus_targets(annotations / size, found / size, **options, **way)
+        made = consensus_targets(annotations / size, found / size, **options | way)
         points[name] = made * size
     weak = list(GROUPS_68["weak"])
     return {
