@@ -141,18 +141,24 @@ class OSMCAAHead(ClsHead):
         on_features = self.classifier == "features"
         scores = self.scores(feats[-1] if on_features else embeddings)
         own = scores.float().softmax(dim=1).gather(1, labels[:, None])[:, 0]
+        attends = getattr(self.loss_module, "caa", False)
         losses = {}
-        if on_features and getattr(self.loss_module, "caa", False):
+        if attends:
+            probabilities = own
+            if not on_features:  # by the metric loss's own temperature
+                probabilities = self.loss_module.probabilities(
+                    embeddings, self.context.weight, labels
+                )
             losses["loss_metric"] = self.loss_module(
-                embeddings, labels, probabilities=own
+                embeddings, labels, probabilities=probabilities
             )
         else:
             losses["loss_metric"] = self.loss_module(
                 embeddings, labels, self.context.weight
             )
         losses["loss_cls"] = self._classification_loss(scores, labels, own, kwargs)
-        if getattr(self.loss_module, "caa", False):
-            attention = self.loss_module.attention_of(own.detach())
+        if attends:
+            attention = self.loss_module.attention_of(probabilities.detach())
             count = max(1, len(attention) // 10)
             lowest = attention.topk(count, largest=False).values
             losses["attention_mean"] = attention.mean()
