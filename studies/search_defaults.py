@@ -87,10 +87,10 @@ class Heatmaps:
 # By the cells of a side.
 HEATMAPS = {
     48: Heatmaps(96, 1.5, (48,)),
-    64: Heatmaps(128, 2.0, (48,), after=48),
-    96: Heatmaps(96, 2.5, (48, 16), after=48, epochs=2),
-    128: Heatmaps(128, 3.0, (48, 16), after=96),
-    256: Heatmaps(128, 6.0, (48, 16, 16), after=128, batch_size=8),
+    64: Heatmaps(128, 2.0, (48,), after=48, epochs=3),
+    96: Heatmaps(96, 2.5, (48, 16), after=48, epochs=8),
+    128: Heatmaps(128, 3.0, (48, 16), after=96, epochs=4),
+    256: Heatmaps(128, 6.0, (48, 16, 16), after=128, epochs=3, batch_size=8),
 }
 # What makes targets of what was found.
 METHODS = {"alone": None, "consensus": dict()}
