@@ -136,7 +136,7 @@ def chi_square_map(
     filters = ChiSquareFilters(search_radius, patch_radius, sigma, step, heatmaps)
     maps, cells = heatmaps.flatten(0, 1).contiguous(), centers.flatten(0, 1)
     dtype = torch.promote_types(heatmaps.dtype, torch.float32)
-    chunks = [filters(maps, cells, rows).to(dtype) for rows in filters.chunks(maps)]
+    chunks = [found.to(dtype) for _, found in filters.chunks(maps, cells)]
     side = 2 * search_radius + 1
     return torch.cat(chunks).view(*centers.shape[:2], side, side)
 
@@ -158,6 +158,7 @@ class ChiSquareFilters:
         inverse: The same, weighted by 1 / E.
         total: ``sum E`` over the patch.
         dtype: That the sums are computed in.
+        at_once: How many landmarks are worked on at once.
 
     Raises:
         ValueError: As :func:`chi_square_map`.
@@ -191,34 +192,43 @@ class ChiSquareFilters:
         self.box, self.inverse = (self._placed(m, heatmaps) for m in (box, inverse))
         # Whole cells apart the samples are cells: they alone are read.
         self._stride = int(step) if float(step).is_integer() else None
+        widest = self.samples
+        if self._stride is None:
+            widest = max(widest, 2 * self.radius + 1)
+        self.at_once = max(1, _SAMPLES_AT_A_TIME // widest**2)
 
     def _placed(self, matrix: Tensor, like: Tensor) -> Tensor:
         return matrix.to(self.dtype).to(like.device)
 
-    def chunks(self, maps: Tensor) -> Iterator[slice]:
-        """Yield which of ``maps (N, H, W)`` to work on at once."""
-        widest = self.samples
-        if self._stride is None:
-            widest = max(widest, 2 * self.radius + 1)
-        count = max(1, _SAMPLES_AT_A_TIME // widest**2)
-        for first in range(0, max(1, len(maps)), count):
-            yield slice(first, first + count)
-
-    def __call__(self, maps: Tensor, centers: Tensor, rows: slice) -> Tensor:
-        """Return chi-square ``(n, 2R + 1, 2R + 1)`` in :attr:`dtype`.
+    def chunks(self, maps: Tensor, centers: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Yield landmarks and their chi-square, as many as are worked on at once.
 
         Args:
             maps: All heatmaps ``(N, H, W)``.
             centers: All centres ``(N, 2)`` integer ``(x, y)``.
-            rows: Those to work on.
+
+        Yields:
+            Which ``n`` of the landmarks, and ``(n, 2R + 1, 2R + 1)`` in :attr:`dtype`.
         """
         radius = self.radius if self._stride is None else self.samples // 2
-        crops = _crop(maps, centers, radius, rows, self._stride or 1).to(self.dtype)
-        with without_autocast(maps.device):
+        crops = _Crops(maps, centers, radius, self._stride or 1, self.at_once)
+        for rows in self.rows(len(maps)):
+            yield rows, self._chi_square(crops(rows).to(self.dtype))
+
+    def rows(self, count: int) -> Iterator[slice]:
+        """Yield which of ``count`` landmarks to work on at once."""
+        for first in range(0, max(1, count), self.at_once):
+            yield slice(first, first + self.at_once)
+
+    def _chi_square(self, crops: Tensor) -> Tensor:
+        """Return chi-square of all candidates in each of the crops, ``(n, S, S)``."""
+        with without_autocast(crops.device):
             if self._stride is None and self.resample is not None:
                 crops = _filter(crops, self.resample)
             sums = _filter(crops, self.box)
-            squares = _filter(crops.square(), self.inverse)
+            # In place, unless a gradient needs them: new memory is what costs time.
+            crops = crops.square() if crops.requires_grad else crops.square_()
+            squares = _filter(crops, self.inverse)
         # Rounding may leave a perfect fit below 0.
         return squares.sub_(sums, alpha=2).add_(self.total).clamp_(min=0)
 
@@ -266,9 +276,8 @@ def chi_square_loss(
     centers = torch.where(used[..., None], centers, 0)
     cells = centers.round().clamp(-1e6, 1e6)
     work = _sums_dtype(heatmaps, ((patch_radius + 0.5) / sigma) ** 2)
-    patches = _crop(
-        heatmaps.flatten(0, 1), cells.long().flatten(0, 1), patch_radius
-    ).to(work)
+    crops = _Crops(heatmaps.flatten(0, 1), cells.long().flatten(0, 1), patch_radius)
+    patches = crops().to(work)
     steps = torch.arange(
         -patch_radius, patch_radius + 1, dtype=patches.dtype, device=patches.device
     )
@@ -353,47 +362,82 @@ def _filter(images: Tensor, matrix: Tensor) -> Tensor:
     return matrix @ rows
 
 
-def _crop(
-    maps: Tensor,
-    centers: Tensor,
-    radius: int,
-    rows: slice = slice(None),
-    stride: int = 1,
-) -> Tensor:
-    """Return square crops ``(n, 2 radius + 1, 2 radius + 1)``, zero outside.
+class _Crops:
+    """Square crops ``(n, 2 radius + 1, 2 radius + 1)`` of heatmaps, zero outside.
 
     Args:
         maps: ``(N, H, W)``.
         centers: ``(N, 2)`` integer ``(x, y)``.
         radius: In strides.
-        rows: Whose crops.
         stride: Of the cells to read.
+        at_once: The most landmarks of a call; all by default.
     """
-    height, width = maps.shape[-2:]
-    side = 2 * radius * stride + 1
-    numbers = torch.arange(len(maps), device=maps.device)[rows]
-    centers = centers.to(maps.device)[rows]
-    steps = stride * torch.arange(-radius, radius + 1, device=maps.device)
-    # Far outside nothing but zeros is left, however far.
-    x = centers[:, :1].clamp(-side, width + side) + steps
-    y = centers[:, 1:].clamp(-side, height + side) + steps
-    outside = ((y < 0) | (y >= height))[:, :, None]
-    outside = outside | ((x < 0) | (x >= width))[:, None, :]
-    lines = numbers[:, None] * (height * width) + y.clamp(0, height - 1) * width
-    if not _can_read_lines(maps, side):
-        return _read_cells(maps, lines, x).masked_fill(outside, 0)
-    # Each line of a crop at once, from where it begins in memory and across the maps'
-    # borders: what is not of the landmark's own map becomes 0.
-    begin = (lines + x[:, :1]).clamp(0, maps.numel() - side)
-    shape = (maps.numel() - side + 1, 2 * radius + 1)
-    view = maps.flatten().as_strided(shape, (1, stride))
-    crops = view.index_select(0, begin.flatten()).view(outside.shape)
-    # Only in the first and in the last map may a line leave the memory of all.
-    chosen = range(len(maps))[rows]
-    for end in {0, len(maps) - 1}.intersection(chosen):
-        own = slice(end - chosen[0], end - chosen[0] + 1)
-        crops[own] = _read_cells(maps, lines[own], x[own])
-    return crops.masked_fill_(outside, 0)
+
+    def __init__(
+        self,
+        maps: Tensor,
+        centers: Tensor,
+        radius: int,
+        stride: int = 1,
+        at_once: int | None = None,
+    ) -> None:
+        height, width = maps.shape[-2:]
+        side = 2 * radius * stride + 1
+        centers = centers.to(maps.device)
+        steps = stride * torch.arange(-radius, radius + 1, device=maps.device)
+        # Far outside nothing but zeros is left, however far.
+        x = centers[:, :1].clamp(-side, width + side) + steps
+        y = centers[:, 1:].clamp(-side, height + side) + steps
+        numbers = torch.arange(len(maps), device=maps.device)
+        self._maps, self._x = maps, x
+        # Where the lines of the crops begin.
+        self._lines = (
+            numbers[:, None] * (height * width) + y.clamp(0, height - 1) * width
+        )
+        self._outside = _outside(x, width), _outside(y, height)
+        self._view = None
+        if _can_read_lines(maps, side):
+            last = maps.numel() - side
+            shape = (last + 1, 2 * radius + 1)
+            self._view = maps.flatten().as_strided(shape, (1, stride))
+            self._begin = (self._lines + x[:, :1]).clamp(0, last)
+            # One for all calls: memory that is new costs more than what is done in it.
+            most = len(maps) if at_once is None else min(len(maps), at_once)
+            self._buffer = maps.new_empty(most * shape[1], shape[1])
+            self._crosses = self._outside[0].any(1)
+
+    def __call__(self, rows: slice = slice(None)) -> Tensor:
+        """Return the crops of some of the landmarks; the next call overwrites them."""
+        if self._view is None:
+            x, y = (outside[rows] for outside in self._outside)
+            outside = x[:, None, :] | y[:, :, None]
+            return self._cell_by_cell(rows).masked_fill(outside, 0)
+        # Each line of a crop at once, from where it begins in memory and across the
+        # maps' borders: what is not of the landmark's own map becomes 0.
+        begin = self._begin[rows]
+        lines = self._buffer[: begin.numel()]
+        torch.index_select(self._view, 0, begin.flatten(), out=lines)
+        crops = lines.view(*begin.shape, -1)
+        # Only in the first and in the last map may a line leave the memory of all.
+        chosen = range(len(self._maps))[rows]
+        for end in {0, len(self._maps) - 1}.intersection(chosen):
+            place = end - chosen[0]
+            crops[place : place + 1] = self._cell_by_cell(slice(end, end + 1))
+        x, y = (outside[rows] for outside in self._outside)
+        lines.index_fill_(0, y.flatten().nonzero().squeeze(1), 0)
+        crossing = self._crosses[rows].nonzero().squeeze(1)
+        crops[crossing] = crops[crossing].masked_fill_(x[crossing][:, None, :], 0)
+        return crops
+
+    def _cell_by_cell(self, rows: slice) -> Tensor:
+        """Return crops, each cell from its own place; anything for what is outside."""
+        cells = self._lines[rows][:, :, None] + self._x[rows][:, None, :]
+        return self._maps.flatten()[cells.clamp(0, self._maps.numel() - 1)]
+
+
+def _outside(places: Tensor, size: int) -> Tensor:
+    """Return which of the cells of an axis are beyond its ends."""
+    return (places < 0) | (places >= size)
 
 
 def _can_read_lines(maps: Tensor, side: int) -> bool:
@@ -404,18 +448,6 @@ def _can_read_lines(maps: Tensor, side: int) -> bool:
         and not maps.requires_grad
         and maps[0].numel() >= 2 * side
     )
-
-
-def _read_cells(maps: Tensor, lines: Tensor, x: Tensor) -> Tensor:
-    """Return crops ``(n, S, S)`` cell by cell; anything for what lies outside.
-
-    Args:
-        maps: ``(N, H, W)``.
-        lines: ``(n, S)`` where the rows of the maps begin.
-        x: ``(n, S)`` columns.
-    """
-    cells = lines[:, :, None] + x[:, None, :]
-    return maps.flatten()[cells.clamp(0, maps.numel() - 1)]
 
 
 def _check_sigma(rim: float, sigma: float) -> None:

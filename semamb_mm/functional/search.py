@@ -182,8 +182,7 @@ def search_filtered(
             filters.dtype,
         )
         parts = []
-        for rows in filters.chunks(maps):
-            chi_square = filters(maps, centers.flatten(0, 1), rows)
+        for rows, chi_square in filters.chunks(maps, centers.flatten(0, 1)):
             energy = energies(chi_square, rows)
             parts.append(_minimum(energy, energies.steps, subcell))
         lowest, moves, at_edge = (torch.cat(part) for part in zip(*parts))
@@ -258,8 +257,10 @@ class _Energies:
             return values.to(dtype).to(distance.device)
 
         self.steps = placed(steps)
-        self._distance = placed(distance)
-        self._prior = placed(0.5 / prior**2).expand(len(distance))
+        # (N, 2, S): of the candidates on each axis.
+        self._distance = placed(distance)[:, :, None] + self.steps
+        weights = placed(0.5 / prior**2).expand(len(distance))
+        self._prior = self._distance.square() * weights[:, None, None]
         self._likelihood = placed(0.5 / likelihood**2).expand(len(distance))
         self._tangents = None
         if tangents is not None and normal is not None:
@@ -275,12 +276,10 @@ class _Energies:
             rows: The landmarks that it is of.
         """
         energy = chi_square.mul_(self._likelihood[rows, None, None])
-        # (n, 2, S): distance of the candidates on each axis.
-        distance = self._distance[rows, :, None] + self.steps
-        squares = distance.square() * self._prior[rows, None, None]
-        energy += squares[:, 0, None, :]
-        energy += squares[:, 1, :, None]
+        energy += self._prior[rows, 0, None, :]
+        energy += self._prior[rows, 1, :, None]
         if self._tangents is not None:
+            distance = self._distance[rows]
             x, y = self._tangents[rows, :, None].unbind(1)
             across = (-y * distance[:, 0])[:, None, :] + (x * distance[:, 1])[..., None]
             energy += across.square_().mul_(self._excess[rows, None, None])
@@ -297,9 +296,10 @@ def _minimum(
     ``(n,)``, is about the minimising candidate itself.
     """
     side = len(steps)
-    lowest, best = energy.flatten(1).min(dim=-1)
-    row = torch.div(best, side, rounding_mode="floor")
-    column = best - row * side
+    # The row first: the least values alone come many times faster than with places.
+    lowest, row = energy.amin(-1).min(dim=-1)
+    lines = energy.gather(1, row[:, None, None].expand(-1, 1, side)).squeeze(1)
+    column = lines.min(dim=-1).indices
     last = side - 1
     at_edge = (row == 0) | (row == last) | (column == 0) | (column == last)
     if subcell == "mean":

@@ -143,20 +143,22 @@ class SeparableFilters:
         ]
         self.dtype = self._axes[0].dtype
 
-    def chunks(self, profiles: tuple[Tensor, Tensor]) -> Iterator[slice]:
-        """Yield which of ``profiles`` to work on at once."""
-        return self._axes[0].chunks(profiles[0])
-
-    def __call__(
-        self, profiles: tuple[Tensor, Tensor], centers: Tensor, rows: slice
-    ) -> Tensor:
-        """Return chi-square ``(n, 2R + 1, 2R + 1)``, ``[dy, dx]``, in :attr:`dtype`.
+    def chunks(
+        self, profiles: tuple[Tensor, Tensor], centers: Tensor
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield landmarks and their chi-square, as :class:`ChiSquareFilters` does.
 
         Args:
             profiles: ``(N, Wx)`` and ``(N, Wy)``.
             centers: ``(N, 2)`` whole bins.
-            rows: Those to work on.
         """
+        for rows in self._axes[0].rows(len(centers)):
+            yield rows, self._chi_square(profiles, centers, rows)
+
+    def _chi_square(
+        self, profiles: tuple[Tensor, Tensor], centers: Tensor, rows: slice
+    ) -> Tensor:
+        """Return chi-square of all candidates of some landmarks, ``[dy, dx]``."""
         (box_x, inverse_x), (box_y, inverse_y) = (
             _patch_sums(filters, profile[rows], centers[rows, axis])
             for axis, (filters, profile) in enumerate(zip(self._axes, profiles))
