@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -134,9 +135,9 @@ def chi_square_map(
             f"centers must be integer heatmap cells, got dtype {centers.dtype}"
         )
     filters = ChiSquareFilters(search_radius, patch_radius, sigma, step, heatmaps)
-    maps, cells = heatmaps.flatten(0, 1).contiguous(), centers.flatten(0, 1)
+    cells = centers.flatten(0, 1)
     dtype = torch.promote_types(heatmaps.dtype, torch.float32)
-    chunks = [found.to(dtype) for _, found in filters.chunks(maps, cells)]
+    chunks = [found.to(dtype) for _, found in filters.chunks(heatmaps, cells)]
     side = 2 * search_radius + 1
     return torch.cat(chunks).view(*centers.shape[:2], side, side)
 
@@ -178,11 +179,9 @@ class ChiSquareFilters:
         _check_sigma(patch_radius * step, sigma)
         self.samples = 2 * (search_radius + patch_radius) + 1
         self.dtype = _sums_dtype(heatmaps, (patch_radius * step / sigma) ** 2)
-        # On the CPU in float64, which not every device has.
-        exponent = _gaussian_exponent(patch_radius, sigma / step)
-        box = _banded(torch.ones_like(exponent), search_radius)
-        inverse = _banded(exponent.exp(), search_radius)
-        self.total = float(exponent.neg().exp().sum() ** 2)
+        box, inverse, self.total = _patch_filters(
+            search_radius, patch_radius, sigma / step
+        )
         self.radius = search_radius + patch_radius
         self.resample = None
         if step != 1:
@@ -204,15 +203,15 @@ class ChiSquareFilters:
         """Yield landmarks and their chi-square, as many as are worked on at once.
 
         Args:
-            maps: All heatmaps ``(N, H, W)``.
-            centers: All centres ``(N, 2)`` integer ``(x, y)``.
+            maps: All heatmaps ``(B, K, H, W)``.
+            centers: All centres ``(B * K, 2)`` integer ``(x, y)``.
 
         Yields:
             Which ``n`` of the landmarks, and ``(n, 2R + 1, 2R + 1)`` in :attr:`dtype`.
         """
         radius = self.radius if self._stride is None else self.samples // 2
         crops = _Crops(maps, centers, radius, self._stride or 1, self.at_once)
-        for rows in self.rows(len(maps)):
+        for rows in self.rows(len(centers)):
             yield rows, self._chi_square(crops(rows).to(self.dtype))
 
     def rows(self, count: int) -> Iterator[slice]:
@@ -276,7 +275,7 @@ def chi_square_loss(
     centers = torch.where(used[..., None], centers, 0)
     cells = centers.round().clamp(-1e6, 1e6)
     work = _sums_dtype(heatmaps, ((patch_radius + 0.5) / sigma) ** 2)
-    crops = _Crops(heatmaps.flatten(0, 1), cells.long().flatten(0, 1), patch_radius)
+    crops = _Crops(heatmaps, cells.long().flatten(0, 1), patch_radius)
     patches = crops().to(work)
     steps = torch.arange(
         -patch_radius, patch_radius + 1, dtype=patches.dtype, device=patches.device
@@ -337,6 +336,20 @@ def _banded(profile: Tensor, search_radius: int) -> Tensor:
     return matrix
 
 
+@lru_cache(maxsize=64)
+def _patch_filters(
+    search_radius: int, patch_radius: int, sigma: float
+) -> tuple[Tensor, Tensor, float]:
+    """Return what sums over patches, the same weighted by 1 / E, and ``sum E``.
+
+    Not to be changed; on the CPU in float64, which not every device has.
+    """
+    exponent = _gaussian_exponent(patch_radius, sigma)
+    box = _banded(torch.ones_like(exponent), search_radius)
+    inverse = _banded(exponent.exp(), search_radius)
+    return box, inverse, float(exponent.neg().exp().sum() ** 2)
+
+
 def _interpolation(radius: int, step: float) -> Tensor:
     """Return the matrix that interpolates a column of cells at multiples of ``step``.
 
@@ -366,8 +379,9 @@ class _Crops:
     """Square crops ``(n, 2 radius + 1, 2 radius + 1)`` of heatmaps, zero outside.
 
     Args:
-        maps: ``(N, H, W)``.
-        centers: ``(N, 2)`` integer ``(x, y)``.
+        maps: ``(B, K, H, W)``, in memory as they come: a network's are often
+            channels-last, and to copy all of them takes longer than to read the crops.
+        centers: ``(B * K, 2)`` integer ``(x, y)``.
         radius: In strides.
         stride: Of the cells to read.
         at_once: The most landmarks of a call; all by default.
@@ -381,73 +395,73 @@ class _Crops:
         stride: int = 1,
         at_once: int | None = None,
     ) -> None:
+        reach = radius * stride
+        by_lines = maps.device.type == "cpu" and not maps.requires_grad
+        if not by_lines:  # other devices may copy views that overlap themselves
+            maps = maps.contiguous()
         height, width = maps.shape[-2:]
-        side = 2 * radius * stride + 1
         centers = centers.to(maps.device)
         steps = stride * torch.arange(-radius, radius + 1, device=maps.device)
         # Far outside nothing but zeros is left, however far.
-        x = centers[:, :1].clamp(-side, width + side) + steps
-        y = centers[:, 1:].clamp(-side, height + side) + steps
-        numbers = torch.arange(len(maps), device=maps.device)
-        self._maps, self._x = maps, x
-        # Where the lines of the crops begin.
-        self._lines = (
-            numbers[:, None] * (height * width) + y.clamp(0, height - 1) * width
-        )
+        x = centers[:, :1].clamp(-2 * reach - 1, width + 2 * reach + 1) + steps
+        y = centers[:, 1:].clamp(-2 * reach - 1, height + 2 * reach + 1) + steps
         self._outside = _outside(x, width), _outside(y, height)
-        self._view = None
-        if _can_read_lines(maps, side):
-            last = maps.numel() - side
-            shape = (last + 1, 2 * radius + 1)
-            self._view = maps.flatten().as_strided(shape, (1, stride))
-            self._begin = (self._lines + x[:, :1]).clamp(0, last)
-            # One for all calls: memory that is new costs more than what is done in it.
-            most = len(maps) if at_once is None else min(len(maps), at_once)
-            self._buffer = maps.new_empty(most * shape[1], shape[1])
-            self._crosses = self._outside[0].any(1)
+        first, lines, columns = _places(maps)
+        self._begin = first[:, None] + y.clamp(0, height - 1) * lines
+        self._columns = x.clamp(0, width - 1) * columns
+        self._buffer = None
+        cells = 1 + sum((n - 1) * s for n, s in zip(maps.shape, maps.stride()))
+        last = cells - 1 - 2 * reach * columns
+        if not by_lines or last < 0:
+            self._cells = maps.flatten()
+            return
+        self._cells = maps.as_strided((cells,), (1,))
+        shape = (last + 1, 2 * radius + 1)
+        self._view = maps.as_strided(shape, (1, stride * columns))
+        begin = self._begin + x[:, :1] * columns
+        self._lines = begin.clamp(0, last)
+        # One for all calls: memory that is new costs more than what is done in it.
+        most = len(centers) if at_once is None else min(len(centers), at_once)
+        self._buffer = maps.new_empty(most * shape[1], shape[1])
+        self._leaves_memory = (begin != self._lines).any(1)
+        self._crosses = self._outside[0].any(1)
 
     def __call__(self, rows: slice = slice(None)) -> Tensor:
         """Return the crops of some of the landmarks; the next call overwrites them."""
-        if self._view is None:
-            x, y = (outside[rows] for outside in self._outside)
+        x, y = (outside[rows] for outside in self._outside)
+        if self._buffer is None:
             outside = x[:, None, :] | y[:, :, None]
             return self._cell_by_cell(rows).masked_fill(outside, 0)
         # Each line of a crop at once, from where it begins in memory and across the
         # maps' borders: what is not of the landmark's own map becomes 0.
-        begin = self._begin[rows]
+        begin = self._lines[rows]
         lines = self._buffer[: begin.numel()]
         torch.index_select(self._view, 0, begin.flatten(), out=lines)
         crops = lines.view(*begin.shape, -1)
-        # Only in the first and in the last map may a line leave the memory of all.
-        chosen = range(len(self._maps))[rows]
-        for end in {0, len(self._maps) - 1}.intersection(chosen):
-            place = end - chosen[0]
-            crops[place : place + 1] = self._cell_by_cell(slice(end, end + 1))
-        x, y = (outside[rows] for outside in self._outside)
+        leaving = self._leaves_memory[rows].nonzero().squeeze(1)
+        if len(leaving):
+            crops[leaving] = self._cell_by_cell(leaving + (rows.start or 0))
         lines.index_fill_(0, y.flatten().nonzero().squeeze(1), 0)
         crossing = self._crosses[rows].nonzero().squeeze(1)
         crops[crossing] = crops[crossing].masked_fill_(x[crossing][:, None, :], 0)
         return crops
 
-    def _cell_by_cell(self, rows: slice) -> Tensor:
+    def _cell_by_cell(self, rows: slice | Tensor) -> Tensor:
         """Return crops, each cell from its own place; anything for what is outside."""
-        cells = self._lines[rows][:, :, None] + self._x[rows][:, None, :]
-        return self._maps.flatten()[cells.clamp(0, self._maps.numel() - 1)]
+        return self._cells[self._begin[rows][:, :, None] + self._columns[rows][:, None]]
+
+
+def _places(maps: Tensor) -> tuple[Tensor, int, int]:
+    """Return where each map begins in memory ``(B * K,)``, and both of its strides."""
+    batch, landmarks, lines, columns = maps.stride()
+    samples = batch * torch.arange(maps.shape[0], device=maps.device)
+    channels = landmarks * torch.arange(maps.shape[1], device=maps.device)
+    return (samples[:, None] + channels).flatten(), lines, columns
 
 
 def _outside(places: Tensor, size: int) -> Tensor:
     """Return which of the cells of an axis are beyond its ends."""
     return (places < 0) | (places >= size)
-
-
-def _can_read_lines(maps: Tensor, side: int) -> bool:
-    """Return whether lines may be read through a view that overlaps itself."""
-    return (
-        maps.device.type == "cpu"  # other devices may copy the view
-        and maps.is_contiguous()
-        and not maps.requires_grad
-        and maps[0].numel() >= 2 * side
-    )
 
 
 def _check_sigma(rim: float, sigma: float) -> None:

@@ -103,7 +103,7 @@ def search_latent_targets(
         tensor([[[8., 8.]]])
     """
     check_heatmaps(heatmaps, observed)
-    maps = heatmaps.detach().flatten(0, 1).contiguous()
+    maps = heatmaps.detach()
     filters = ChiSquareFilters(search_radius, patch_radius, sigma, step, maps)
     return search_filtered(
         filters,
@@ -143,7 +143,7 @@ def search_filtered(
 
     Args:
         filters: :class:`ChiSquareFilters`, or what is called alike.
-        maps: What they take, of ``N = B * K`` landmarks.
+        maps: What they take, of all landmarks.
         observed: As there; so are the arguments that are not described here.
         steps: ``(S,)`` from the neighbourhood's middle to the candidates, on each axis.
         sigma_prior: See ``observed``.

@@ -172,17 +172,24 @@ def test_a_map_that_is_not_finite_leaves_its_neighbours_alone():
     assert torch.equal(found[0, others], expected[0, others])
 
 
-def test_the_layout_in_memory_does_not_matter():
+@pytest.mark.parametrize("step", [0.5, 1, 2])
+def test_the_layout_in_memory_does_not_matter(step):
     generator = torch.Generator().manual_seed(7)
     heatmaps = torch.rand(2, 3, 16, 16, generator=generator)
     centers = torch.randint(-2, 18, (2, 3, 2), generator=generator)
-    kwargs = dict(search_radius=3, patch_radius=1, sigma=1.5)
+    kwargs = dict(search_radius=3, patch_radius=1, sigma=3.0, step=step)
     expected = chi_square_map(heatmaps, centers, **kwargs)
     last = heatmaps.contiguous(memory_format=torch.channels_last)
-    wide = torch.rand(2, 3, 16, 20, generator=generator)
-    wide[..., 2:18] = heatmaps
-    for other in (last, wide[..., 2:18], heatmaps.clone().requires_grad_()):
+    wide = torch.full((2, 5, 20, 20), math.nan)
+    wide[:, 1:4, 2:18, 2:18] = heatmaps
+    inner = wide[:, 1:4, 2:18, 2:18]
+    for other in (last, inner, heatmaps.clone().requires_grad_()):
         assert torch.allclose(chi_square_map(other, centers, **kwargs), expected)
+    repeated = heatmaps[:1].expand(2, -1, -1, -1)
+    assert torch.equal(
+        chi_square_map(repeated, centers, **kwargs),
+        chi_square_map(repeated.contiguous(), centers, **kwargs),
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
