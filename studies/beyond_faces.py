@@ -24,7 +24,6 @@ Finished runs are not repeated and stopped ones go on: give the command again.
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,11 +45,17 @@ from .engine import (
     train_all,
 )
 from .stick_figures import write_figures
+from .xrays import (
+    landmarks_of,
+    on_images,
+    sella_nasion,
+    training_part,
+    without_offsets,
+    xray_root,
+)
 
 CONFIGS = ROOT / "studies/configs"
 FIGURES = 400
-FOLDS = 5
-SELLA, NASION = 0, 1
 MEASURED = ("annotations", "targets", "found")
 
 
@@ -69,17 +74,6 @@ def parse_args():
 def until(start: int) -> Change:
     """Stop where the search starts; the schedule stays that of the whole training."""
     return lambda config: config.train_cfg.update(max_epochs=start)
-
-
-def on_images(root: Path, ann_file: Path, images: str) -> Change:
-    """Train on a data set in COCO's layout."""
-
-    def change(config) -> None:
-        config.train_dataloader.dataset.update(
-            data_root=str(root), ann_file=str(ann_file), data_prefix=dict(img=images)
-        )
-
-    return change
 
 
 def every_twentieth(config) -> None:
@@ -112,32 +106,6 @@ def chain(names: Sequence[str], seed: int, data: Change, args) -> Run:
 # X-rays
 
 
-def xray_root() -> Path:
-    """Return where the X-rays are.
-
-    Raises:
-        SystemExit: If XRAY_ROOT is no such folder.
-    """
-    root = Path(os.environ.get("XRAY_ROOT", ""))
-    if not (root / "annotator_1.json").is_file():
-        raise SystemExit("xrays needs XRAY_ROOT: a folder with annotator_1.json")
-    return root.resolve()
-
-
-def training_part(root: Path, annotator: int, fold: int, work_dir: Path) -> Path:
-    """Write the annotations of all folds but one; return the file."""
-    content = json.loads((root / f"annotator_{annotator}.json").read_text())
-    content["images"] = [i for i in content["images"] if i["fold"] != fold]
-    kept = {image["id"] for image in content["images"]}
-    content["annotations"] = [
-        a for a in content["annotations"] if a["image_id"] in kept
-    ]
-    name = f"annotator{annotator}_without{fold}.json"
-    with atomic_write(work_dir.resolve() / "xrays" / name) as file:
-        json.dump(content, file)
-    return work_dir.resolve() / "xrays" / name
-
-
 def plan_xrays(args) -> list[Run]:
     """Return a run for each annotator, fold and seed."""
     root, work_dir = xray_root(), Path(args.work_dir)
@@ -154,23 +122,6 @@ def plan_xrays(args) -> list[Run]:
     ]
 
 
-def landmarks_of(content: dict) -> tuple[dict[int, np.ndarray], dict[int, int]]:
-    """Return points ``(K, 3)`` and group of each image, by the annotation's id."""
-    groups = {image["id"]: image["group"] for image in content["images"]}
-    points, of = {}, {}
-    for annotation in content["annotations"]:
-        points[annotation["id"]] = np.reshape(annotation["keypoints"], (-1, 3))
-        of[annotation["id"]] = groups[annotation["image_id"]]
-    return points, of
-
-
-def without_offsets(differences: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Take each landmark's mean over pictures out of ``(N, K, 2)``."""
-    weights = seen[..., None]
-    mean = (differences * weights).sum(0) / weights.sum(0).clip(1)
-    return differences - mean
-
-
 def squares_xrays(run: Run) -> dict:
     """Return squared distances to the other dentist of one run's training pictures."""
     root, annotator = xray_root(), int(run.names[1].split()[1])
@@ -183,7 +134,7 @@ def squares_xrays(run: Run) -> dict:
     ids = [ids[row] for row in rows]
     truth = np.stack([second[i] for i in ids])
     seen = state["visible"][rows].numpy() & (truth[..., 2] > 0)
-    unit = np.linalg.norm(truth[:, SELLA, :2] - truth[:, NASION, :2], axis=-1)
+    unit = sella_nasion(truth)
     found = dict(groups=[groups[i] for i in ids], seen=seen.sum(1).tolist())
     for name in MEASURED:
         difference = state[name][rows].double().numpy() - truth[..., :2]

@@ -1,0 +1,321 @@
+"""Real disagreement: does a detector gain from targets where two dentists differ?
+
+Lateral head X-rays that two dentists annotated independently, at XRAY_ROOT. Training
+knows one of them, ``--annotators``, and the pictures of all folds but one. Methods:
+
+- ``plain``: MMPose's own head on that dentist's annotations;
+- ``aligned``: the same, and from epoch 40 on semantic alignment with consensus;
+- ``ceiling``: plain training on the mean of both dentists, in the first one's
+  convention: each landmark's mean offset between the two over the training pictures is
+  the first one's own.
+
+Errors are of the pictures held out, mean distance in percent of the distance from Sella
+to Nasion: against the mean of both in the training dentist's convention, whose offsets
+are those of the training pictures, against that dentist, and against the other one.
+Prints them over all folds, and by how much each method differs from plain training with
+the same seed, with the 95 % interval of a bootstrap over groups of equal pictures in
+which the methods' errors of a picture stay together.
+
+Finished runs are not repeated and stopped ones go on: give the command again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmpose.apis import inference_topdown, init_model
+
+from semamb_mm.formats.files import atomic_write
+
+from .engine import (
+    NOTHING_FINISHED,
+    ROOT,
+    Run,
+    hook,
+    markdown,
+    measured,
+    merged,
+    study_parser,
+    train_all,
+)
+from .xrays import FOLDS, on_images, sella_nasion, training_part, xray_root
+
+CONFIGS = ROOT / "studies/configs"
+METHODS = ("plain", "aligned", "ceiling")
+AGAINST = ("mean", "own", "other")
+TITLES = dict(mean="the mean of both", own="the training dentist", other="the other")
+
+
+class Detector(Run):
+    """A training without one fold."""
+
+    annotator = property(lambda self: int(self.names[0].split()[1]))
+    fold = property(lambda self: int(self.names[1].split()[1]))
+    method = property(lambda self: self.names[2])
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What two dentists say of the same pictures.
+
+    Attributes:
+        names: Of the pictures, ``N`` of them.
+        groups: Of equal pictures, and of the folds, ``(N,)`` each.
+        folds: See ``groups``.
+        boxes: ``(N, 4)`` left, top, width, height.
+        points: ``(2, N, K, 2)`` pixels, the training dentist first; not finite where
+            there is no label.
+    """
+
+    names: list[str]
+    groups: np.ndarray
+    folds: np.ndarray
+    boxes: np.ndarray
+    points: np.ndarray
+
+    def offsets(self, pictures: np.ndarray) -> np.ndarray:
+        """Return the training dentist's mean offset ``(K, 2)`` from the mean of both.
+
+        Args:
+            pictures: ``(N,)`` bool, those to take it from.
+        """
+        return np.nanmean((self.points[0] - self.points.mean(0))[pictures], axis=0)
+
+    def means(self, offsets: np.ndarray) -> np.ndarray:
+        """Return the mean of both in the training dentist's convention, ``(N, K, 2)``.
+
+        Where one of them has no label, the other's takes its place, brought into that
+        convention.
+        """
+        first, second = self.points
+        only = np.where(np.isnan(first), second + 2 * offsets, first)
+        both = self.points.mean(0) + offsets
+        return np.where(np.isnan(both), only, both)
+
+
+def parse_args():
+    """Read the command line."""
+    parser = study_parser(__doc__, "work_dirs/disagreement")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    parser.add_argument("--annotators", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    return parser.parse_args()
+
+
+def read_opinions(root: Path, annotator: int) -> Opinions:
+    """Return both dentists' points, those of ``annotator`` first."""
+    both = [
+        json.loads((root / f"annotator_{number}.json").read_text())
+        for number in (annotator, 3 - annotator)
+    ]
+    images = {image["id"]: image for content in both for image in content["images"]}
+    place = {image: row for row, image in enumerate(sorted(images))}
+    keypoints = len(both[0]["annotations"][0]["keypoints"]) // 3
+    points = np.full((2, len(images), keypoints, 2), np.nan)
+    boxes = np.zeros((len(images), 4))
+    for dentist, content in enumerate(both):
+        for annotation in content["annotations"]:
+            row = place[annotation["image_id"]]
+            marks = np.reshape(annotation["keypoints"], (-1, 3)).astype(float)
+            seen = marks[:, 2] > 0
+            points[dentist, row, seen] = marks[seen, :2]
+            boxes[row] = annotation["bbox"]
+    images = [images[image] for image in place]
+    return Opinions(
+        [image["file_name"] for image in images],
+        np.array([image["group"] for image in images]),
+        np.array([image["fold"] for image in images]),
+        boxes,
+        points,
+    )
+
+
+def mean_part(root: Path, annotator: int, fold: int, work_dir: Path) -> Path:
+    """Write the training part with the mean of both dentists; return the file."""
+    opinions = read_opinions(root, annotator)
+    means = opinions.means(opinions.offsets(opinions.folds != fold))
+    content = json.loads(training_part(root, annotator, fold, work_dir).read_text())
+    rows = {name: row for row, name in enumerate(opinions.names)}
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    for annotation in content["annotations"]:
+        marks = np.reshape(annotation["keypoints"], (-1, 3)).astype(float)
+        points = means[rows[names[annotation["image_id"]]]]
+        seen = marks[:, 2] > 0
+        marks[seen, :2] = points[seen]
+        annotation["keypoints"] = marks.ravel().tolist()
+    path = work_dir.resolve() / "xrays" / f"mean_as{annotator}_without{fold}.json"
+    with atomic_write(path) as file:
+        json.dump(content, file)
+    return path
+
+
+def every_twentieth(config) -> None:
+    """Keep a checkpoint every 20 epochs, among them that which alignment begins at."""
+    config.default_hooks.checkpoint.update(interval=20, max_keep_ckpts=-1)
+
+
+def plan(args) -> list[Detector]:
+    """Return a run for each annotator, fold, seed and method."""
+    root, work_dir = xray_root(), Path(args.work_dir)
+    runs = []
+    for seed in args.seeds:
+        for annotator in args.annotators:
+            for fold in args.folds:
+                of = (root, annotator, fold, work_dir)
+                runs += [
+                    run
+                    for run in _methods(of, seed, merged(args.cfg_options))
+                    if run.method in args.methods
+                ]
+    return runs
+
+
+def _methods(of: tuple, seed: int, last) -> list[Detector]:
+    root, annotator, fold, work_dir = of
+    own = on_images(root, training_part(*of), "")
+    mean = on_images(root, mean_part(*of), "")
+
+    def run(method, config, data, **after) -> Detector:
+        return Detector(
+            (f"annotator {annotator}", f"fold {fold}", method),
+            seed,
+            work_dir,
+            CONFIGS / config,
+            (data, every_twentieth, last),
+            **after,
+        )
+
+    plain = run("plain", "xrays.py", own)
+    start = hook(run("aligned", "xrays_sa.py", own).resolved).start
+    return [
+        plain,
+        run("aligned", "xrays_sa.py", own, after=plain, start=start),
+        run("ceiling", "xrays.py", mean),
+    ]
+
+
+def errors_of(run: Detector) -> dict[str, list]:
+    """Return the errors of the pictures that a detector has not seen.
+
+    ``groups``, and for each of what they are against the summed distances of each
+    picture, percent, and of how many landmarks.
+    """
+    root = xray_root()
+    opinions = read_opinions(root, run.annotator)
+    held_out = opinions.folds == run.fold
+    offsets = opinions.offsets(~held_out)
+    model = init_model(run.resolved, str(run.checkpoint), device="cpu")
+    means = opinions.means(offsets)
+    truths = dict(mean=means, own=opinions.points[0], other=opinions.points[1])
+    found: dict[str, list] = dict(groups=opinions.groups[held_out].tolist())
+    rows = np.flatnonzero(held_out)
+    boxes = opinions.boxes[rows, None].copy()
+    boxes[..., 2:] += boxes[..., :2]
+    predicted = np.stack(
+        [
+            inference_topdown(model, str(root / opinions.names[row]), box)[
+                0
+            ].pred_instances.keypoints[0]
+            for row, box in zip(rows, boxes)
+        ]
+    )
+    units = sella_nasion(means[rows])[:, None]
+    for name, truth in truths.items():
+        distances = np.linalg.norm(predicted - truth[rows], axis=-1) / units
+        seen = np.isfinite(distances)
+        found[name] = (100 * np.where(seen, distances, 0)).sum(1).tolist()
+        found[f"{name} seen"] = seen.sum(1).tolist()
+    return found
+
+
+def pooled(parts: Sequence[dict]) -> dict[str, np.ndarray]:
+    """Return the sums of several runs by group."""
+    groups = sorted({group for part in parts for group in part["groups"]})
+    place = {group: i for i, group in enumerate(groups)}
+    sums = {}
+    for name in (name for name in parts[0] if name != "groups"):
+        sums[name] = np.zeros(len(groups))
+        for part in parts:
+            np.add.at(
+                sums[name], [place[group] for group in part["groups"]], part[name]
+            )
+    return sums
+
+
+def error(sums: dict[str, np.ndarray], against: str, weights: np.ndarray) -> np.ndarray:
+    """Return the mean distance, of groups that count so many times."""
+    return (weights @ sums[against]) / (weights @ sums[f"{against} seen"])
+
+
+def compared(
+    method: Sequence[dict], plain: Sequence[dict], against: str, draws: int = 4000
+) -> tuple[float, float, float, float]:
+    """Return a method's error, its change from plain in percent, and the interval.
+
+    Args:
+        method: What :func:`errors_of` gave of runs.
+        plain: The same of the plain runs of the same annotators, folds and seeds.
+        against: One of :data:`AGAINST`.
+        draws: Of the bootstrap.
+    """
+    ours, theirs = pooled(method), pooled(plain)
+    count = len(ours[against])
+    drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, draws)
+    change = 100 * (error(ours, against, drawn) / error(theirs, against, drawn) - 1)
+    once = np.ones(count)
+    whole = float(error(ours, against, once))
+    ratio = whole / float(error(theirs, against, once))
+    low, high = np.percentile(change, (2.5, 97.5))
+    return whole, 100 * (ratio - 1), float(low), float(high)
+
+
+def table(found: dict[Detector, dict]) -> str:
+    """Return Markdown of the errors of finished runs."""
+    rows = []
+    for annotator in sorted({run.annotator for run in found}):
+        for method in METHODS:
+            runs = [
+                run
+                for run in found
+                if run.annotator == annotator and run.method == method
+            ]
+            pairs = [
+                (found[run], found[plain])
+                for run in runs
+                for plain in found
+                if plain.names == (*run.names[:2], "plain") and plain.seed == run.seed
+            ]
+            if not pairs:
+                continue
+            ours, plains = zip(*pairs)
+            row = [f"annotator {annotator}", method, f"{len(ours)}"]
+            for against in AGAINST:
+                whole, change, low, high = compared(ours, plains, against)
+                text = f"{whole:.3f}"
+                if method != "plain":
+                    text += f" ({change:+.1f} %, {low:+.1f} to {high:+.1f})"
+                row.append(text)
+            rows.append(row)
+    head = ["trained on", "method", "runs", *(TITLES[name] for name in AGAINST)]
+    return markdown(head, rows) + "\n"
+
+
+def main():
+    """Train what is missing and report."""
+    args = parse_args()
+    runs = plan(args)
+    if not args.report:
+        train_all(runs, args.jobs)
+    found = {run: measured(run, errors_of) for run in runs if run.finished}
+    if not found:
+        raise SystemExit(NOTHING_FINISHED)
+    text = table(found)
+    with atomic_write(Path(args.work_dir) / "table.md") as file:
+        file.write(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

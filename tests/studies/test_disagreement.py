@@ -1,0 +1,142 @@
+"""studies/disagreement.py: what the dentists say, the runs, the figures."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studies import disagreement
+
+SHAPE = (10, 19, 2)
+
+
+def points(dentist):
+    """Landmarks; Sella and Nasion are 200 px apart; the second lies 4 px to the right.
+
+    What the second has no label for lies where the first has it.
+    """
+    rows = np.random.default_rng(0).uniform(50, 400, SHAPE).round(3)
+    rows[:, 1] = rows[:, 0] + (200, 0)
+    return rows + (4 * dentist, 0)
+
+
+@pytest.fixture
+def xrays(tmp_path, monkeypatch):
+    """Ten pictures in five folds; the last two are equal; one landmark has one label."""
+    root = tmp_path / "data"
+    root.mkdir()
+    images = [
+        dict(id=i, file_name=f"{i}.jpg", group=min(i, 8), fold=min(i, 8) % 5)
+        for i in range(10)
+    ]
+    for dentist in (0, 1):
+        seen = np.full((*SHAPE[:2], 1), 2.0)
+        seen[2, 5] = 2 * dentist
+        rows = np.concatenate([points(dentist), seen], 2)
+        annotations = [
+            dict(id=i, image_id=i, keypoints=row.ravel().tolist(), bbox=[0, 0, 9, 8])
+            for i, row in enumerate(rows)
+        ]
+        content = dict(images=images, annotations=annotations, categories=[])
+        (root / f"annotator_{dentist + 1}.json").write_text(json.dumps(content))
+    monkeypatch.setenv("XRAY_ROOT", str(root))
+    return root
+
+
+def plan(folder, **changes):
+    given = dict(
+        seeds=[3],
+        folds=[1],
+        annotators=[2],
+        methods=disagreement.METHODS,
+        work_dir=str(folder),
+        cfg_options={},
+    )
+    return disagreement.plan(argparse.Namespace(**dict(given, **changes)))
+
+
+def test_the_mean_keeps_the_training_dentists_convention(xrays):
+    for annotator, own in ((1, 0), (2, 1)):
+        opinions = disagreement.read_opinions(xrays, annotator)
+        np.testing.assert_array_equal(np.isnan(opinions.points).any(-1).sum(), 1)
+        offsets = opinions.offsets(np.ones(10, bool))
+        np.testing.assert_allclose(offsets, np.broadcast_to((4 * own - 2, 0), (19, 2)))
+        # They differ by nothing else, so the mean is each one's own, labelled or not.
+        np.testing.assert_allclose(opinions.means(offsets), points(own))
+
+
+def test_offsets_are_those_of_the_pictures_asked_for(xrays):
+    opinions = disagreement.read_opinions(xrays, 1)
+    opinions.points[1, :4] += 10
+    alone = np.arange(10) >= 4
+    np.testing.assert_allclose(opinions.offsets(alone), [[-2.0, 0.0]] * 19)
+
+
+def test_a_method_differs_from_plain_by_what_it_is(xrays, tmp_path):
+    plain, aligned, ceiling = plan(tmp_path / "runs")
+    assert aligned.after == plain and aligned.start == 40
+    assert plain.epochs == aligned.epochs == ceiling.epochs
+    checkpoint = plain.resolved.default_hooks.checkpoint
+    assert aligned.start % checkpoint.interval == 0
+    assert checkpoint.max_keep_ckpts == -1
+    own, mean = (
+        json.loads(Path(r.resolved.train_dataloader.dataset.ann_file).read_text())
+        for r in (plain, ceiling)
+    )
+    assert [a["id"] for a in own["annotations"]] == [0, 2, 3, 4, 5, 7, 8, 9]
+    for one, other in zip(own["annotations"], mean["annotations"]):
+        np.testing.assert_allclose(one.pop("keypoints"), other.pop("keypoints"))
+    assert own == mean
+    for run in (plain, ceiling):
+        del run.resolved.train_dataloader.dataset["ann_file"]
+    assert plain.resolved.to_dict() == ceiling.resolved.to_dict()
+
+
+def test_errors_are_of_the_pictures_held_out(xrays, tmp_path, monkeypatch):
+    plain, *_ = plan(tmp_path / "runs")
+    asked = []
+
+    def predict(model, image, box):
+        asked.append((Path(image).name, box.tolist()))
+        result = argparse.Namespace(pred_instances=argparse.Namespace())
+        result.pred_instances.keypoints = points(1)[[int(Path(image).stem)]] + (0, 3)
+        return [result]
+
+    monkeypatch.setattr(disagreement, "init_model", lambda *args, **kwargs: None)
+    monkeypatch.setattr(disagreement, "inference_topdown", predict)
+    found = disagreement.errors_of(plain)
+    box = [[0.0, 0.0, 9.0, 8.0]]
+    assert asked == [("1.jpg", box), ("6.jpg", box)]
+    assert found["groups"] == [1, 6]
+    for against, percent in (("mean", 1.5), ("own", 1.5), ("other", 2.5)):
+        np.testing.assert_allclose(found[against], [19 * percent] * 2)
+        assert found[f"{against} seen"] == [19] * 2
+
+
+def errors(groups, factor):
+    sums = [factor * (1 + group) for group in groups]
+    found = {"groups": groups}
+    for name in disagreement.AGAINST:
+        found |= {name: sums, f"{name} seen": [10] * len(groups)}
+    return found
+
+
+def test_the_interval_is_of_paired_differences():
+    plain = [errors([0, 1, 2], 1.0), errors([3, 4], 1.0)]
+    better = [errors([0, 1, 2], 0.9), errors([3, 4], 0.9)]
+    whole, change, low, high = disagreement.compared(better, plain, "mean")
+    assert whole == pytest.approx(0.27)
+    # Pictures differ by far more than the methods do.
+    assert (change, low, high) == pytest.approx((-10, -10, -10))
+
+
+def test_the_table_compares_with_the_plain_run_of_the_same_seed(xrays, tmp_path):
+    runs = plan(tmp_path / "runs", seeds=[0, 1])
+    found = {run: errors([0, 1], 1 + 0.1 * (run.method == "ceiling")) for run in runs}
+    text = disagreement.table(found)
+    assert "| annotator 2 | plain | 2 | 0.150 |" in text
+    assert "| annotator 2 | ceiling | 2 | 0.165 (+10.0 %, +10.0 to +10.0)" in text
+    del found[runs[0]]
+    assert "| annotator 2 | ceiling | 1 |" in disagreement.table(found)
