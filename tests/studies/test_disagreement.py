@@ -24,7 +24,7 @@ def points(dentist):
 
 @pytest.fixture
 def xrays(tmp_path, monkeypatch):
-    """Ten pictures in five folds; the last two are equal; one landmark has one label."""
+    """Ten pictures in five folds; the last two are equal; a landmark has one label."""
     root = tmp_path / "data"
     root.mkdir()
     images = [
