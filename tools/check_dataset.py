@@ -2,8 +2,9 @@
 
 Counts what its lists name, and names every file that is missing, not named by
 any list, or (with --verify) not readable in full: images, .pts files, videos.
-The exit status is 1 if something is wrong. The face data sets (300w, 300vw,
-aflw) need neither framework, the others MMPretrain.
+Hidden files, such as .DS_Store, are named, and are no problem. The exit status is 1
+if something is wrong. The face data sets (300w, 300vw, aflw) need neither
+framework, the others MMPretrain.
 """
 
 try:
@@ -30,6 +31,7 @@ from semamb_mm.formats.contents import (
     read_300vw,
     read_300w,
     read_aflw,
+    take_out_hidden,
     video_damage,
 )
 from semamb_mm.formats.layout_300w import PARTS
@@ -185,11 +187,14 @@ def main() -> None:
     if not os.path.isdir(args.root):
         sys.exit(f"{args.name}: no folder {args.root}")
     try:
-        contents = entry.read(os.path.normpath(args.root))
+        root = os.path.normpath(args.root)
+        contents, hidden = take_out_hidden(root, entry.read(root))
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"{args.name}: {error}")
     for name, number in contents.counts.items():
         print(f"{name}: {number:,}")
+    for path in hidden:
+        print(f"hidden, not read: {path}")
     problems = find_problems(entry.expected, contents)
     if args.verify:
         files = sorted(set(contents.named) & set(contents.present))

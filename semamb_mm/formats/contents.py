@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .aflw_list import find_aflw_list, find_image_folder, read_aflw_list
+from .files import UNFINISHED
 from .images import IMAGE_SUFFIXES
 from .layout_300vw import CATEGORIES, CATEGORY_OF, broken_frames, numbered_files
 from .layout_300w import MIRRORED, PARTS, SPLITS, find_part, image_root
@@ -24,6 +25,36 @@ class Contents(NamedTuple):
     counts: dict[str, int]
     named: list[str]
     present: list[str]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder was left by a system or an editor.
+
+    What this package has not finished writing is not.
+
+    Args:
+        name: Its own name, without a folder.
+
+    Example:
+        >>> is_hidden(".DS_Store"), is_hidden("__MACOSX"), is_hidden("images")
+        (True, True, False)
+    """
+    if name.startswith(UNFINISHED):
+        return False
+    return name.startswith(".") or name in ("__MACOSX", "@eaDir")
+
+
+def take_out_hidden(root: str, contents: Contents) -> tuple[Contents, list[str]]:
+    """Return contents without hidden files that no list names, and those files."""
+    named = set(contents.named)
+    hidden = [
+        path
+        for path in contents.present
+        if path not in named
+        and any(map(is_hidden, path.rpartition(root)[2].strip("/").split("/")))
+    ]
+    left = sorted(set(contents.present) - set(hidden))
+    return contents._replace(present=left), sorted(hidden)
 
 
 def files_below(root: str, *folders: str) -> list[str]:

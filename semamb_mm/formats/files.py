@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+# How the names begin of files and folders that are being written.
+UNFINISHED = ".unfinished-"
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "w", **kwargs) -> Iterator[IO]:
@@ -61,4 +64,4 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def _unfinished(path: Path) -> Path:
-    return path.with_name(f".unfinished-{os.getpid()}-{path.name}")
+    return path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")

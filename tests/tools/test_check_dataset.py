@@ -98,6 +98,32 @@ def test_every_bad_file_is_named(tool, monkeypatch, tmp_path, capsys):
     assert f"unreadable: {short} (OSError: " in out
 
 
+def test_hidden_files_are_named_and_no_problem(tool, monkeypatch, tmp_path, capsys):
+    hidden = ["bbox_train/.DS_Store", "bbox_test/.sync/a.jpg"]
+    root = make_mars(tmp_path / ".data")
+    for path in (tmp_path / ".data" / name for name in hidden):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    check(tool, monkeypatch, "mars", root)
+    out = capsys.readouterr().out
+    for name in hidden:
+        assert f"hidden, not read: {root}/{name}\n" in out
+
+
+def test_lpw_is_read_on_past_odd_folders(tool, monkeypatch, tmp_path, capsys):
+    root = make_lpw(tmp_path)
+    (tmp_path / "scen1/view1/2").rename(tmp_path / "scen1/view1/someone")
+    (tmp_path / "scen2/view4/8").mkdir()
+    (tmp_path / "scen2/view4/.cache").mkdir()
+    with pytest.raises(SystemExit, match="lpw: 7 problems"):
+        check(tool, monkeypatch, "lpw", root)
+    out = capsys.readouterr().out
+    assert "test tracklets: 5 where 6 are expected" in out
+    assert "train tracklets: 6 where 5 are expected" in out
+    assert f"missing: {root}/scen2/view4/8/*.jpg\n" in out
+    assert f"surplus: {root}/scen1/view1/someone/9.jpg\n" in out
+
+
 def test_what_cannot_be_loaded_is_named(tool, monkeypatch, tmp_path):
     make_cub(tmp_path)
     (tmp_path / "bounding_boxes.txt").unlink()

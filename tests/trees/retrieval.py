@@ -53,7 +53,7 @@ def _class_names(count):
 
 
 def make_cars(root, layout="whole", classes=4, per_class=4):
-    """Cars in one of their two layouts; every other image is a test image."""
+    """Cars in a layout that is published; every other image is a test image."""
     root = Path(root)
     labels = np.repeat(np.arange(1, classes + 1), per_class)
     test = np.arange(len(labels)) % 2
@@ -65,14 +65,19 @@ def make_cars(root, layout="whole", classes=4, per_class=4):
             root / "cars_annos.mat", names, "relative_im_path", labels, test=test
         )
         return str(root)
+    devkit = root / ("car_devkit/devkit" if layout == "kaggle" else "devkit")
     for part, file in ((0, "cars_train_annos"), (1, "cars_test_annos_withlabels")):
         members = np.flatnonzero(test == part)
         names = [f"{i:05d}.jpg" for i in range(1, len(members) + 1)]
+        images = Path("cars_test" if part else "cars_train")
+        images = root / images / (images if layout == "kaggle" else "")
         for i, name in zip(members, names):
-            save_image(root / ("cars_test" if part else "cars_train") / name, int(i))
-        folder = root if part and layout == "test labels apart" else root / "devkit"
+            save_image(images / name, int(i))
+        folder = root if part and layout == "test labels apart" else devkit
         _save_annotations(folder / f"{file}.mat", names, "fname", labels[members])
-    savemat(root / "devkit/cars_meta.mat", dict(class_names=_class_names(classes)))
+    savemat(devkit / "cars_meta.mat", dict(class_names=_class_names(classes)))
+    if layout == "kaggle":  # about car_ims, which that copy lacks
+        (root / "cars_annos.mat").write_bytes(b"")
     return str(root)
 
 

@@ -29,7 +29,9 @@ class CARS196Retrieval(ZeroShotDataset):
                                     └── cars_test/00001.jpg
 
     ``cars_test_annos_withlabels.mat``, a separate download, may also lie in
-    the data set's folder itself.
+    the data set's folder itself. Kaggle's copies put each folder into one of its
+    own name (``cars_train/cars_train/00001.jpg``) and the annotations into
+    ``car_devkit/devkit``; both are found.
 
     Args:
         data_root (str): The data set's folder.
@@ -37,35 +39,13 @@ class CARS196Retrieval(ZeroShotDataset):
         **kwargs: :class:`RetrievalDataset`'s.
 
     Raises:
-        FileNotFoundError: If one of the files is missing.
+        FileNotFoundError: If one of the files is missing, or the first image.
         ValueError: If one is damaged or has other contents.
     """
 
     def load_samples(self) -> list[dict]:
         """Images in the order of the annotations."""
-        root = Path(self.data_root)
-        whole = root / "cars_annos.mat"
-        if whole.is_file():
-            parts, names = [(whole, "relative_im_path", root)], whole
-        elif (root / "devkit").is_dir():
-            test = root / "devkit" / LABELLED_TEST
-            parts = [
-                (
-                    root / "devkit" / "cars_train_annos.mat",
-                    "fname",
-                    root / "cars_train",
-                ),
-                (
-                    test if test.is_file() else root / LABELLED_TEST,
-                    "fname",
-                    root / "cars_test",
-                ),
-            ]
-            names = root / "devkit" / "cars_meta.mat"
-        else:
-            raise FileNotFoundError(
-                f"CARS196Retrieval: {root} holds neither cars_annos.mat nor devkit/"
-            )
+        parts, names = _find_parts(Path(self.data_root))
         samples = [
             sample for part in parts for sample in _read_annotations(*part, self.crop)
         ]
@@ -73,6 +53,40 @@ class CARS196Retrieval(ZeroShotDataset):
         return self.split_classes(
             samples, classes, " and ".join(str(p[0]) for p in parts)
         )
+
+
+def _find_parts(root: Path) -> tuple[list[tuple[Path, str, Path]], Path]:
+    """Return annotations, their field of names and their images' folder; class names.
+
+    ``cars_annos.mat`` is about ``car_ims``: where that is not, and a devkit is, as in
+    Kaggle's copy, it is passed over.
+    """
+    whole, devkit = root / "cars_annos.mat", root / "devkit"
+    if not devkit.is_dir():
+        devkit = root / "car_devkit" / "devkit"
+    if whole.is_file() and not (devkit.is_dir() and not (root / "car_ims").is_dir()):
+        folder = _unnested(root / "car_ims").parent
+        return [(whole, "relative_im_path", folder)], whole
+    if not devkit.is_dir():
+        raise FileNotFoundError(
+            f"CARS196Retrieval: {root} holds neither cars_annos.mat nor devkit/"
+        )
+    test = devkit / LABELLED_TEST
+    parts = [
+        (devkit / "cars_train_annos.mat", "fname", _unnested(root / "cars_train")),
+        (
+            test if test.is_file() else root / LABELLED_TEST,
+            "fname",
+            _unnested(root / "cars_test"),
+        ),
+    ]
+    return parts, devkit / "cars_meta.mat"
+
+
+def _unnested(folder: Path) -> Path:
+    """Return the folder of the same name inside a folder, or the folder itself."""
+    inner = folder / folder.name
+    return inner if inner.is_dir() else folder
 
 
 def _read_annotations(path: Path, name: str, folder: Path, crop: bool) -> list[dict]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from semamb_mm.formats.contents import Contents, files_below
 
+from . import lpw
 from .cars196 import CARS196Retrieval
 from .cub import CUBRetrieval
-from .lpw import LPW
 from .mars import read_queries, read_tracklets
 from .omniglot import IMAGE, PARTS, list_part
 
@@ -40,16 +40,25 @@ def read_mars(root: str) -> Contents:
 
 
 def read_lpw(root: str) -> Contents:
-    """Return LPW's contents: without lists only the numbers show what is missing."""
+    """Return LPW's contents: without lists only the numbers show what is missing.
+
+    What is in a folder of another name is surplus, and an empty tracklet's frames are
+    missing.
+    """
     counts, named = {}, []
     for split in ("train", "test"):
-        samples = LPW(root, split=split).load_samples()
-        queries = {s["tracklet_id"] for s in samples if s.get("role") == "query"}
-        counts[f"{split} persons"] = len({s["gt_label"] for s in samples})
-        counts[f"{split} tracklets"] = len({s["tracklet_id"] for s in samples})
-        counts[f"{split} images"] = len(samples)
-        named += [sample["img_path"] for sample in samples]
-    counts["queries"] = len(queries)
+        tracklets, _ = lpw.read_tracklets(root, split)
+        images = [path for tracklet in tracklets for path in tracklet.images]
+        counts[f"{split} persons"] = len({(t.scene, t.person) for t in tracklets})
+        counts[f"{split} tracklets"] = len(tracklets)
+        counts[f"{split} images"] = len(images)
+        named += images
+        named += [
+            f"{root}/scen{t.scene}/view{t.view}/{t.person}/*.jpg"
+            for t in tracklets
+            if not t.images
+        ]
+    counts["queries"] = sum(t.view == lpw.QUERY_VIEW for t in tracklets)
     return Contents(counts, named, files_below(root, "scen1", "scen2", "scen3"))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from mmpretrain.registry import DATASETS
+
+from semamb_mm.formats.contents import is_hidden
 
 from .tracklet_dataset import TrackletDataset
 
@@ -45,56 +48,84 @@ class LPW(TrackletDataset):
 
     Raises:
         FileNotFoundError: If a scene's folder is missing.
-        ValueError: If a folder is not named as above, or is empty.
+        ValueError: If a folder is not named as above, or is empty. Hidden ones
+            are passed over.
     """
 
     def load_samples(self) -> list[dict]:
         """Images in the order of scene, view, person and frame."""
-        tracklets = [
-            (scene, view, person, path)
-            for scene in SCENES[self.split]
-            for view, view_path in _numbered(
-                Path(self.data_root, f"scen{scene}"), "view"
-            )
-            for person, path in _numbered(view_path, "")
-        ]
-        persons = sorted({(scene, person) for scene, _, person, _ in tracklets})
+        tracklets, odd = read_tracklets(self.data_root, self.split)
+        if odd:
+            raise ValueError(odd[0])
+        persons = sorted({(t.scene, t.person) for t in tracklets})
         first = 0 if self.split == "train" else 1
         label = {person: i for i, person in enumerate(persons, start=first)}
         if self.split == "train":
             self._metainfo["classes"] = tuple(f"scen{s}/{p}" for s, p in persons)
         samples = []
-        for number, (scene, view, person, path) in enumerate(tracklets):
+        for number, tracklet in enumerate(tracklets):
             info = dict(
-                gt_label=label[scene, person],
-                camera_id=10 * scene + view,
+                gt_label=label[tracklet.scene, tracklet.person],
+                camera_id=10 * tracklet.scene + tracklet.view,
                 tracklet_id=number,
             )
             if self.split == "test":
-                info["role"] = "query" if view == QUERY_VIEW else "gallery"
-            frames = [name for name in os.listdir(path) if name.endswith(".jpg")]
-            if not frames:
-                raise ValueError(f"{path}: expected the .jpg frames of a tracklet")
-            frames.sort(key=lambda name: (len(name), name))
-            samples += self.image_samples([f"{path}/{name}" for name in frames], **info)
+                info["role"] = "query" if tracklet.view == QUERY_VIEW else "gallery"
+            samples += self.image_samples(tracklet.images, **info)
         return samples
 
 
-def _numbered(folder: Path, prefix: str) -> list[tuple[int, Path]]:
-    """Numbers and paths of the folders ``<prefix><number>`` in a folder."""
+class Tracklet(NamedTuple):
+    """Images of one person in one view."""
+
+    scene: int
+    view: int
+    person: int
+    images: list[str]
+
+
+def read_tracklets(root: str, split: str) -> tuple[list[Tracklet], list[str]]:
+    """Return a split's tracklets, and what of the folders is not as published.
+
+    Hidden files and folders are passed over.
+
+    Raises:
+        FileNotFoundError: If a scene's folder is missing.
+    """
+    odd: list[str] = []
+    tracklets = []
+    for scene in SCENES[split]:
+        for view, folder in _numbered(Path(root, f"scen{scene}"), "view", odd):
+            for person, path in _numbered(folder, "", odd):
+                frames = [
+                    name
+                    for name in os.listdir(path)
+                    if name.endswith(".jpg") and not is_hidden(name)
+                ]
+                if not frames:
+                    odd.append(f"{path}: expected the .jpg frames of a tracklet")
+                frames.sort(key=lambda name: (len(name), name))
+                images = [f"{path}/{name}" for name in frames]
+                tracklets.append(Tracklet(scene, view, person, images))
+    return tracklets, odd
+
+
+def _numbered(folder: Path, prefix: str, odd: list[str]) -> list[tuple[int, Path]]:
+    """Return numbers and paths of the folders ``<prefix><number>`` in a folder."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; is data_root pep_256x128?")
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.is_dir():
+            if not entry.is_dir() or is_hidden(entry.name):
                 continue
             match = re.fullmatch(rf"{prefix}(\d+)", entry.name)
-            if not match:
-                raise ValueError(
+            if match:
+                found.append((int(match[1]), Path(entry.path)))
+            else:
+                odd.append(
                     f"{entry.path}: expected a folder named {prefix}<number> here"
                 )
-            found.append((int(match[1]), Path(entry.path)))
     if not found:
-        raise ValueError(f"{folder}: expected folders named {prefix}<number>")
+        odd.append(f"{folder}: expected folders named {prefix}<number>")
     return sorted(found)

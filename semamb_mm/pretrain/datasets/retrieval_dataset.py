@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from pathlib import Path
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
@@ -60,6 +61,13 @@ class RetrievalDataset(BaseDataset):
             raise ValueError(
                 f"{type(self).__name__}: no image of split {self.split!r} "
                 f"under {self.data_root}"
+            )
+        first = str(samples[0]["img_path"])
+        if "://" not in first and not Path(first).is_file():
+            raise FileNotFoundError(
+                f"{type(self).__name__}: no image {first}, the first of split "
+                f"{self.split!r}; is data_root={self.data_root!r} the unpacked data "
+                "set? tools/check_dataset.py names all that is missing"
             )
         if self.label_noise:
             plant_wrong_labels(samples, self.label_noise, self.noise_seed)

@@ -52,7 +52,8 @@ class OSMCAAHead(ClsHead):
         **kwargs: The rest of :class:`mmpretrain.models.ClsHead`'s.
 
     Raises:
-        ValueError: If a size is not positive.
+        ValueError: If a size is not positive; while training, if the features are not
+            pooled or have other channels, or a label lies outside the classes.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class OSMCAAHead(ClsHead):
         if classification_weights is not None:
             gaussian_weights(torch.zeros(1), **classification_weights)
         self.num_classes = num_classes
+        self.in_channels = in_channels
         self.classifier = classifier
         self.classification_weights = classification_weights
         width = embedding_channels or in_channels
@@ -109,12 +111,35 @@ class OSMCAAHead(ClsHead):
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the L2-normalised embedding ``(B, D)``."""
-        return F.normalize(self.embed(feats[-1]))
+        return F.normalize(self.embed(self._pooled(feats)))
+
+    def _pooled(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the features ``(B, in_channels)`` that everything is computed from.
+
+        Raises:
+            ValueError: If they have another shape.
+        """
+        features = feats[-1]
+        if features.ndim == 2 and features.shape[1] == self.in_channels:
+            return features
+        shape = tuple(features.shape)
+        mend = "set in_channels to the channels of what comes before the head"
+        if features.ndim > 2:
+            mend = (
+                "pool them: a neck, such as dict(type='GlobalAveragePooling'), belongs "
+                "between backbone and head (last in image_encoder's list, or as neck)"
+            )
+        raise ValueError(
+            f"OSMCAAHead(in_channels={self.in_channels}): expected features of shape "
+            f"(B, {self.in_channels}), got {shape}; {mend}"
+        )
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return class scores ``(B, num_classes)`` of the training classes."""
         features = (
-            feats[-1] if self.classifier == "features" else self.pre_logits(feats)
+            self._pooled(feats)
+            if self.classifier == "features"
+            else self.pre_logits(feats)
         )
         return self.scores(features)
 

@@ -10,7 +10,7 @@ from tests.trees.retrieval import SIZE, make_cars
 from .test_zero_shot_dataset import PIPELINE, infos
 
 
-@pytest.mark.parametrize("layout", ["whole", "devkit", "test labels apart"])
+@pytest.mark.parametrize("layout", ["whole", "devkit", "test labels apart", "kaggle"])
 def test_cars_split_by_classes_whatever_the_layout(tmp_path, layout):
     root = make_cars(tmp_path, layout)
     for split, names in (("train", ("Car 1", "Car 2")), ("test", ("Car 3", "Car 4"))):
@@ -53,4 +53,11 @@ def test_cars_names_the_bad_file(tmp_path):
         CARS196Retrieval(root)
     path.unlink()
     with pytest.raises(FileNotFoundError, match="cars_test_annos_withlabels.mat"):
+        CARS196Retrieval(root)
+
+
+def test_images_that_are_not_there_are_named_at_once(tmp_path):
+    root = make_cars(tmp_path, "devkit")
+    (tmp_path / "cars_train").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="no image .*cars_train/00001.jpg"):
         CARS196Retrieval(root)

@@ -49,3 +49,12 @@ def test_lpw_names_what_is_wrong(tmp_path):
     (tmp_path / "scen2").mkdir()
     with pytest.raises(ValueError, match="scen2: expected folders named view<number>"):
         LPW(root)
+
+
+def test_lpw_passes_over_hidden_files_and_folders(tmp_path):
+    root = make_lpw(tmp_path)
+    expected = LPW(root).load_data_list()
+    for folder in ("scen2/.git", "scen2/view1/.ipynb_checkpoints", "scen3/__MACOSX"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "scen2/view1/7/._2.jpg").write_bytes(b"")
+    assert LPW(root).load_data_list() == expected

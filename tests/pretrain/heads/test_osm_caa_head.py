@@ -140,3 +140,22 @@ def test_bad_input_is_named():
         build(embedding_channels=-1)
     with pytest.raises(ValueError, match=r"\[0, 3\)"):
         build().loss(*batch(labels=(0, 3)))
+
+
+@pytest.mark.parametrize("classifier", ["context", "features"])
+def test_features_of_another_shape_are_named(classifier):
+    head = build(classifier=classifier)
+    maps = (torch.rand(6, 8, 7, 7),)
+    with pytest.raises(
+        ValueError, match=r"got \(6, 8, 7, 7\); pool them: a neck, such"
+    ):
+        head.loss(maps, batch()[1])
+    with pytest.raises(ValueError, match=r"\(B, 8\), got \(6, 5\); set in_channels"):
+        head((torch.rand(6, 5),))
+
+
+@pytest.mark.parametrize("caa", [True, False])
+def test_labels_beyond_the_classes_are_named(caa):
+    head = build(loss=dict(type="OSMCAALoss", caa=caa))
+    with pytest.raises(ValueError, match=r"num_classes=3.*\[0, 3\), got 0 to 3"):
+        head.loss(*batch(labels=(0, 1, 3)))
