@@ -228,7 +228,7 @@ def compare_sequential(datasets, videos, args):
             lambda path=path: pyav_loop(path),
             lambda path=path: opencv_loop(path),
             lambda dataset=dataset: read_all(dataset.read_frame, order),
-            lambda dataset=dataset: read_all(dataset.get_data_info, order),
+            lambda dataset=dataset: read_all(dataset.prepare_data, order),
             lambda path=path: scan_video(path),
         )
         counts = [args.frames] * len(functions)
@@ -268,9 +268,9 @@ def compare_shuffled(folder, videos, args):
         plain = list(DefaultSampler(dataset, seed=0))[: len(dataset) // STREAMS]
         sampler = VideoShuffleSampler(dataset, 16, 0, seed=0)
         functions = (
-            lambda dataset=dataset, order=plain: read_all(dataset.get_data_info, order),
+            lambda dataset=dataset, order=plain: read_all(dataset.prepare_data, order),
             lambda dataset=dataset, order=sampler: read_all(
-                dataset.get_data_info, order
+                dataset.prepare_data, order
             ),
             lambda: [cv2.imread(str(jpegs[number])) for number in order],
         )

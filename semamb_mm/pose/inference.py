@@ -49,6 +49,8 @@ def read_image(dataset: BaseDataset, index: int) -> np.ndarray:
     Raises:
         OSError: If the file is missing or is no image.
     """
+    if hasattr(dataset, "read_frame"):
+        return dataset.read_frame(index)
     info = dataset.get_data_info(index)
     image = info.get("img")
     if image is None:

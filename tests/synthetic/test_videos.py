@@ -141,7 +141,7 @@ def test_a_tree_is_read_as_300_vw(tmp_path):
     dataset = Face300VWVideoDataset(str(tmp_path / "tree"), ids=["s000", "s001"])
     assert len(dataset) == 12
     for position in (0, 5, 9):
-        info = dataset.get_data_info(position)
+        info = dataset[position]
         clip = SyntheticVideo(1, position // 6, 6, 64)
         assert info["sample_key"] == f"s00{position // 6}/{position % 6 + 1:06d}"
         np.testing.assert_allclose(

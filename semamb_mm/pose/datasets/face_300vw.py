@@ -181,8 +181,9 @@ class _Face300VW(BaseCocoStyleDataset):
         if place in self._bad:
             return None
         try:
-            self._check_image(*place)
-            return super().prepare_data(idx)
+            image = self._open_image(*place)
+            # As MMPose's, which would give no image.
+            return self.pipeline({**self.get_data_info(idx), **image, "dataset": self})
         except (BadImageError, VideoError) as error:
             if self.test_mode:
                 raise
@@ -195,8 +196,14 @@ class _Face300VW(BaseCocoStyleDataset):
             self._warn(f"bad image skipped ({len(self._bad)} so far): {error}")
             return None
 
-    def _check_image(self, position: int, row: int) -> None:
-        """Raise BadImageError if an image file cannot be read in full."""
+    def _open_image(self, position: int, row: int) -> dict:
+        """Return ``img`` of a frame that is no file of its own; nothing otherwise.
+
+        Raises:
+            BadImageError: If an image file cannot be read in full.
+            VideoError: If a frame cannot be decoded.
+        """
+        raise NotImplementedError
 
     def filter_data(self) -> _Frames:
         """Return all frames: which are taken is known from the index."""
@@ -303,6 +310,9 @@ class Face300VWVideoDataset(_Face300VW):
     replaced; one that is edited in place is read anew whenever it is used. Videos need
     PyAV, ``pip install av``.
 
+    ``get_data_info`` decodes nothing: ``img`` is in the samples that the pipeline gets,
+    and :meth:`read_frame` gives a frame alone.
+
     Besides MMPose's fields each sample has ``sequence_id`` (the video's id),
     ``frame_number`` (from 1), ``category`` (``'train'``, ``'category1'``, ...) and
     ``sample_key``; ``PackPoseInputs(meta_keys=(..., 'sequence_id', 'frame_number',
@@ -345,19 +355,16 @@ class Face300VWVideoDataset(_Face300VW):
         self._pool = VideoPool(max_open)
         super().__init__(data_root, *args, **kwargs)
 
-    def get_data_info(self, idx: int) -> dict:
-        """Return the annotation of a frame, with the frame as ``img``."""
-        info = super().get_data_info(idx)
-        info["img"] = self.read_frame(idx)
-        return info
-
     @force_full_init
     def read_frame(self, idx: int) -> np.ndarray:
         """Return a sample's frame alone, ``(H, W, 3)`` uint8, BGR."""
-        position, row = self.data_list.places[idx].tolist()
+        return self._open_image(*self.data_list.places[idx].tolist())["img"]
+
+    def _open_image(self, position: int, row: int) -> dict:
         video = self._videos[position]
         path = self._video_file(self.ids[position])
-        return self._pool.read(path, video.numbers[row].item() - 1, video.facts)
+        number = video.numbers[row].item() - 1
+        return dict(img=self._pool.read(path, number, video.facts))
 
     @property
     def max_open(self) -> int:
@@ -410,8 +417,9 @@ class Face300VWFrameDataset(_Face300VW):
         name = str(self._videos[position].names[row])
         return os.path.join(self.data_root, self.ids[position], "imgs", name)
 
-    def _check_image(self, position: int, row: int) -> None:
+    def _open_image(self, position: int, row: int) -> dict:
         if (position, row) not in self._whole:
             number = self._videos[position].numbers[row].item()
             check_image(self._frame_path(position, row, number))
             self._whole.add((position, row))
+        return {}

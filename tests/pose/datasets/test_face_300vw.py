@@ -56,7 +56,7 @@ def check_all(dataset):
     """In order and shuffled."""
     order = list(range(len(dataset)))
     for index in (*order, *random.Random(0).sample(order, len(order))):
-        check_frame(dataset.get_data_info(index))
+        check_frame(dataset[index])
 
 
 @pytest.mark.parametrize("codec", ["MJPG", "XVID", *CODECS])
@@ -89,7 +89,7 @@ def test_h264_without_key_frames_is_read_from_the_start(tmp_path):
     dataset = build(tmp_path, ["001"])
     assert "reading cannot begin in the middle" in dataset._videos[0].notes[0]
     for index in (200, 30, 31, 250):
-        check_frame(dataset.get_data_info(index))
+        check_frame(dataset[index])
 
 
 def test_stride_broken_frames_and_subsets(tmp_path):
@@ -109,7 +109,7 @@ def test_stride_broken_frames_and_subsets(tmp_path):
     ]
     first = build(tmp_path, ["548"], indices=3)
     assert len(first) == 3
-    check_frame(first.get_data_info(2))
+    check_frame(first[2])
     info = first.get_data_info(0)
     assert (info["sequence_id"], info["category"]) == ("548", "category1")
 
@@ -141,13 +141,13 @@ def test_workers_read_what_the_main_process_reads(tree):
             seen.append((sample.sequence_id, sample.frame_number, sample.category))
     assert seen[39:41] == [("001", 40, "train"), ("002", 1, "train")]
     copy = pickle.loads(pickle.dumps(dataset))  # spawned workers
-    check_frame(copy.get_data_info(50))
+    check_frame({**copy.get_data_info(50), "img": copy.read_frame(50)})
 
 
 def test_it_keeps_few_videos_open(tree):
     dataset = build(tree, max_open=1)
     for index in (0, 40, 1, 41):
-        check_frame(dataset.get_data_info(index))
+        check_frame(dataset[index])
     assert len(dataset._pool._open) == 1
 
 
@@ -156,8 +156,15 @@ def test_freed_memory_is_given_back(tree, monkeypatch):
     monkeypatch.setattr(video_frames, "_malloc_trim", trimmed.append)
     dataset = build(tree)
     for index in range(400):
-        dataset.get_data_info(index % 65)
+        dataset[index % 65]
     assert trimmed == [0, 0]
+
+
+def test_annotations_alone_decode_no_frame(tree, monkeypatch):
+    dataset = build(tree)
+    monkeypatch.setattr(dataset._pool, "read", None)
+    info = dataset.get_data_info(41)
+    assert info["sample_key"] == "002/000002" and "img" not in info
 
 
 def test_the_store_reads_no_frame(tree, monkeypatch):
@@ -223,7 +230,7 @@ def test_an_annotation_edited_in_place_is_noticed(tmp_path, monkeypatch):
     forbid_scanning(monkeypatch)
     for dataset in (before, build(tmp_path, ["001"])):
         assert dataset.get_data_info(2)["keypoints"][0, 0, 0] == 4.5
-        check_frame(dataset.get_data_info(3))
+        check_frame(dataset[3])
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
@@ -306,7 +313,7 @@ def test_missing_and_surplus_annotations_never_shift_a_frame(tmp_path):
     dataset = build(root, ["001"], on_mismatch="skip")
     assert len(dataset) == 11
     for index in range(11):
-        check_frame(dataset.get_data_info(index))
+        check_frame(dataset[index])
 
 
 def test_empty_and_foreign_annotation_folders(tmp_path):
@@ -476,13 +483,13 @@ def test_a_video_that_vanishes_and_comes_back(tmp_path):
     write_tree(tmp_path, {"001": 6, "002": 6})
     dataset = build(tmp_path, max_open=1)
     path = tmp_path / "001/vid.avi"
-    check_frame(dataset.get_data_info(0))
-    check_frame(dataset.get_data_info(6))
+    check_frame(dataset[0])
+    check_frame(dataset[6])
     path.rename(tmp_path / "away.avi")
     with pytest.raises(VideoError, match="001/vid.avi: no such video"):
-        dataset.get_data_info(1)
+        dataset[1]
     (tmp_path / "away.avi").rename(path)
-    check_frame(dataset.get_data_info(1))
+    check_frame(dataset[1])
 
 
 def test_an_extracted_frame_cut_short(tmp_path, monkeypatch):
