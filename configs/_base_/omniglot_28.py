@@ -39,6 +39,7 @@ train_dataloader = dict(
         num_classes_per_batch=32,
         num_samples_per_class=4,
         seed=0),
+    batch_sampler=dict(type='IdentityBalancedBatchSampler'),
     dataset=dict(
         type='OmniglotRetrieval',
         data_root=data_root,

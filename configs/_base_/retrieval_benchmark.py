@@ -12,6 +12,7 @@ train_dataloader = dict(
         num_classes_per_batch=18,
         num_samples_per_class=3,
         seed=0),
+    batch_sampler=dict(type='IdentityBalancedBatchSampler'),
     dataset=dict(split='train'))
 val_dataloader = dict(
     num_workers=4,

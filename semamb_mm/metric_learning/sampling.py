@@ -15,8 +15,10 @@ class PKSampler(Sampler[int]):
     indices are the batches. Classes take turns in a random order, and so do
     the samples of a class, so that none is passed over; a class with fewer
     than K samples repeats them. An epoch is as many batches as hold the data
-    set once. Deterministic in ``(seed, epoch)``; every rank gets batches of
-    its own and as many of them as any other.
+    set once. All classes are drawn alike, so that where their sizes differ an
+    epoch repeats samples of the small ones and leaves out some of the large
+    ones: see :attr:`coverage`. Deterministic in ``(seed, epoch)``; every rank
+    gets batches of its own and as many of them as any other.
 
     Args:
         labels: ``(n,)``, the class of each sample.
@@ -86,6 +88,22 @@ class PKSampler(Sampler[int]):
     def __len__(self) -> int:
         """Return the number of indices that this rank gets in an epoch."""
         return self.num_batches * self.batch_size
+
+    @property
+    def coverage(self) -> float:
+        """Share of the samples that an epoch shows, about: all ranks together.
+
+        Of every class as many are drawn, the mean size of a class: 1 where all are
+        equally large.
+
+        Example:
+            >>> labels = np.repeat(np.arange(59), np.arange(2, 61))  # 2 to 60 samples
+            >>> round(PKSampler(labels, num_classes_per_batch=16).coverage, 2)
+            0.77
+        """
+        drawn = len(self) * self.world_size / len(self.members)
+        sizes = np.array([len(members) for members in self.members])
+        return float(np.minimum(sizes, drawn).sum() / sizes.sum())
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose draws come next; call it before every epoch."""

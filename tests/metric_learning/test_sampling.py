@@ -37,6 +37,21 @@ def test_no_class_is_passed_over_and_samples_take_turns():
     assert max(Counter(indices).values()) <= 2
 
 
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_coverage_is_what_an_epoch_shows(world_size):
+    sizes = np.random.default_rng(0).integers(2, 60, 40)
+    labels = np.repeat(np.arange(40), sizes)
+    ranks = [build(labels, rank=r, world_size=world_size) for r in range(world_size)]
+    seen = []
+    for epoch in range(5):
+        for sampler in ranks:
+            sampler.set_epoch(epoch)
+        seen.append(len({i for sampler in ranks for i in sampler}) / len(labels))
+    assert ranks[0].coverage == pytest.approx(np.mean(seen), abs=0.02)
+    assert 0.7 < ranks[0].coverage < 0.9
+    assert build(np.repeat(np.arange(6), 5)).coverage == 1
+
+
 def test_deterministic_in_seed_and_epoch():
     one, two = build(), build()
     assert list(one) == list(two) == list(one)

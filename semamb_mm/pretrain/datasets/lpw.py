@@ -43,7 +43,6 @@ class LPW(TrackletDataset):
 
     Args:
         data_root (str): The folder ``pep_256x128``.
-        split (str): ``train`` or ``test``.
         **kwargs: :class:`TrackletDataset`'s.
 
     Raises:
@@ -54,13 +53,13 @@ class LPW(TrackletDataset):
 
     def load_samples(self) -> list[dict]:
         """Images in the order of scene, view, person and frame."""
-        tracklets, odd = read_tracklets(self.data_root, self.split)
+        tracklets, odd = read_tracklets(self.data_root, self.part)
         if odd:
             raise ValueError(odd[0])
         persons = sorted({(t.scene, t.person) for t in tracklets})
-        first = 0 if self.split == "train" else 1
+        first = 0 if self.part == "train" else 1
         label = {person: i for i, person in enumerate(persons, start=first)}
-        if self.split == "train":
+        if self.part == "train":
             self._metainfo["classes"] = tuple(f"scen{s}/{p}" for s, p in persons)
         samples = []
         for number, tracklet in enumerate(tracklets):
@@ -69,7 +68,7 @@ class LPW(TrackletDataset):
                 camera_id=10 * tracklet.scene + tracklet.view,
                 tracklet_id=number,
             )
-            if self.split == "test":
+            if self.part == "test":
                 info["role"] = "query" if tracklet.view == QUERY_VIEW else "gallery"
             samples += self.image_samples(tracklet.images, **info)
         return samples

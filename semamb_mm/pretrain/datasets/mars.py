@@ -46,7 +46,6 @@ class MARS(TrackletDataset):
 
     Args:
         data_root (str): The data set's folder.
-        split (str): ``train`` or ``test``.
         **kwargs: :class:`TrackletDataset`'s.
 
     Raises:
@@ -56,8 +55,8 @@ class MARS(TrackletDataset):
 
     def load_samples(self) -> list[dict]:
         """Images in the order of the lists."""
-        tracklets = read_tracklets(self.data_root, self.split)
-        if self.split == "train":
+        tracklets = read_tracklets(self.data_root, self.part)
+        if self.part == "train":
             persons = sorted({t.person for t in tracklets} - {JUNK})
             self._metainfo["classes"] = tuple(f"{person:04d}" for person in persons)
             labels = {person: label for label, person in enumerate(persons)}
@@ -74,7 +73,7 @@ class MARS(TrackletDataset):
                 camera_id=tracklet.camera,
                 tracklet_id=number,
             )
-            if self.split == "test":
+            if self.part == "test":
                 info["role"] = "query" if number in queries else "gallery"
             samples += self.image_samples(tracklet.images, **info)
         return samples

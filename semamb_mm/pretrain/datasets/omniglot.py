@@ -32,13 +32,13 @@ class OmniglotRetrieval(RetrievalDataset):
 
     Args:
         data_root (str): Holds the parts.
-        split (str): ``train`` or ``test``. No alphabet is in both.
+        split (str): As :class:`RetrievalDataset`'s. No alphabet is in two of
+            ``train_only``, ``val`` and ``test``.
         version (str): ``small`` trains on ``images_background_small1`` and
             tests on the three alphabets of ``images_background_small2`` that
             do not occur there; ``full`` trains on ``images_background`` and
             tests on ``images_evaluation``.
-        alphabets (sequence of str, optional): Only these of the part, to hold
-            some of the training alphabets out for tuning.
+        alphabets (sequence of str, optional): Only these of the part.
         **kwargs: :class:`RetrievalDataset`'s.
 
     Raises:
@@ -64,11 +64,11 @@ class OmniglotRetrieval(RetrievalDataset):
 
     def load_samples(self) -> list[dict]:
         """Drawings in the order of alphabet, character and file name."""
-        part = PARTS[self.version, self.split]
+        part = PARTS[self.version, self.part]
         prefix, names = list_part(self.data_root, part)
         drawings = [match for match in map(IMAGE.fullmatch, sorted(names)) if match]
         alphabets = self.alphabets
-        if alphabets is None and (self.version, self.split) == ("small", "test"):
+        if alphabets is None and (self.version, self.part) == ("small", "test"):
             alphabets = SMALL_TEST
         if alphabets is not None:
             there = {match[1] for match in drawings}
@@ -85,6 +85,10 @@ class OmniglotRetrieval(RetrievalDataset):
             dict(img_path=prefix + match[0], gt_label=label[f"{match[1]}/{match[2]}"])
             for match in drawings
         ]
+
+    def class_groups(self, classes: Sequence[str]) -> list[str]:
+        """Return each character's alphabet: whole ones are held out."""
+        return [name.split("/")[0] for name in classes]
 
 
 def list_part(root: str, part: str) -> tuple[str, list[str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +14,31 @@ from mmpretrain.datasets import BaseDataset
 class RetrievalDataset(BaseDataset):
     """Base of the data sets whose training and test classes are disjoint.
 
-    A subclass gives the samples in :meth:`load_samples`.
+    A subclass gives the samples in :meth:`load_samples`. To choose a checkpoint,
+    or anything else, without looking at the test classes, train on
+    ``train_only`` and validate on ``val``: together they are ``train``. Held out
+    for ``val`` are the last training classes, as the data sets' own protocols
+    hold out the last classes for testing.
 
     Args:
         data_root (str): The data set's folder.
-        split (str): One of ``SPLITS``.
+        split (str): One of ``SPLITS``: ``train`` (all training classes),
+            ``train_only``, ``val`` or ``test``.
         label_noise (float): Share of samples given a wrong label, drawn
             uniformly from the other classes; for experiments. Such a data
             set keeps the right one of every sample as ``true_label``, which
             no stock transform passes on to training.
         noise_seed (int): Chooses them.
+        val_share (float): Share of the training classes in ``val``.
         **kwargs: The rest of :class:`mmpretrain.datasets.BaseDataset`'s.
 
     Raises:
-        ValueError: On an unknown split, or a share outside [0, 1).
+        FileNotFoundError: If the first image is missing.
+        ValueError: On an unknown split, a share outside [0, 1), or classes that
+            cannot be divided.
     """
 
-    SPLITS: tuple[str, ...] = ("train", "test")
+    SPLITS: tuple[str, ...] = ("train", "train_only", "val", "test")
 
     def __init__(
         self,
@@ -36,6 +46,7 @@ class RetrievalDataset(BaseDataset):
         split: str = "train",
         label_noise: float = 0.0,
         noise_seed: int = 0,
+        val_share: float = 0.2,
         **kwargs,
     ) -> None:
         name = type(self).__name__
@@ -43,16 +54,31 @@ class RetrievalDataset(BaseDataset):
             raise ValueError(f"{name}: split is one of {self.SPLITS}, not {split!r}")
         if not 0 <= label_noise < 1:
             raise ValueError(f"{name}: label_noise lies in [0, 1), not {label_noise}")
+        if not 0 < val_share < 1:
+            raise ValueError(f"{name}: val_share lies in (0, 1), not {val_share}")
         self.split = split
         self.label_noise = label_noise
         self.noise_seed = noise_seed
+        self.val_share = val_share
         kwargs.setdefault("ann_file", "")
-        kwargs.setdefault("test_mode", split != "train")
+        kwargs.setdefault("test_mode", split in ("val", "test"))
         super().__init__(data_root=data_root, **kwargs)
+
+    @property
+    def part(self) -> str:
+        """Which of the data set's own two parts the split is in: train or test."""
+        return "test" if self.split == "test" else "train"
 
     @abstractmethod
     def load_samples(self) -> list[dict]:
-        """Data infos with ``img_path`` and ``gt_label``, in a fixed order."""
+        """Data infos of :attr:`part` with ``img_path`` and ``gt_label``, in order.
+
+        Training labels count the classes of the metainfo.
+        """
+
+    def class_groups(self, classes: Sequence[str]) -> list:
+        """Return a group for each training class; the last groups make ``val``."""
+        return list(range(len(classes)))
 
     def load_data_list(self) -> list[dict]:
         """The samples, some with wrong labels if asked for."""
@@ -69,9 +95,58 @@ class RetrievalDataset(BaseDataset):
                 f"{self.split!r}; is data_root={self.data_root!r} the unpacked data "
                 "set? tools/check_dataset.py names all that is missing"
             )
+        if self.split in ("train_only", "val"):
+            samples = self._divide(samples)
         if self.label_noise:
             plant_wrong_labels(samples, self.label_noise, self.noise_seed)
         return samples
+
+    def _divide(self, samples: list[dict]) -> list[dict]:
+        """Return the samples of one side of the training classes, labelled from 0."""
+        classes = self._metainfo["classes"]
+        groups = self.class_groups(classes)
+        try:
+            held_out = last_groups(groups, self.val_share)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from error
+        kept = [
+            label
+            for label, group in enumerate(groups)
+            if (group in held_out) == (self.split == "val")
+        ]
+        self._metainfo["classes"] = tuple(classes[label] for label in kept)
+        new = {label: i for i, label in enumerate(kept)}
+        return [
+            dict(sample, gt_label=new[sample["gt_label"]])
+            for sample in samples
+            if sample["gt_label"] in new
+        ]
+
+
+def last_groups(groups: Sequence, share: float) -> set:
+    """Return the last groups that together hold about this share of the classes.
+
+    Args:
+        groups: The group of each class; they are taken in sorted order.
+        share: Of the classes. At least one group is taken, and one left.
+
+    Raises:
+        ValueError: If there is only one group.
+
+    Example:
+        >>> sorted(last_groups(["Greek", "Greek", "Latin", "Korean", "Korean"], 0.2))
+        ['Latin']
+    """
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise ValueError(
+            "val needs two groups of training classes to divide, the data set has "
+            f"{len(names)}"
+        )
+    sizes = Counter(groups)
+    counts = np.cumsum([sizes[name] for name in reversed(names)])[:-1]
+    taken = 1 + int(abs(counts / len(groups) - share).argmin())
+    return set(names[-taken:])
 
 
 def plant_wrong_labels(samples: list[dict], share: float, seed: int) -> None:

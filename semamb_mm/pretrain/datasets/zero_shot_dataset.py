@@ -40,7 +40,7 @@ class ZeroShotDataset(RetrievalDataset):
     def split_classes(
         self, samples: list[dict], classes: list[str], source: str
     ) -> list[dict]:
-        """This split's samples, their labels counted from 0.
+        """This part's samples, their labels counted from 0.
 
         Args:
             samples: All samples; ``gt_label`` counts from 0 over all classes.
@@ -62,7 +62,7 @@ class ZeroShotDataset(RetrievalDataset):
                 f"the first {classes[min(missing)]!r}; is the file whole?"
             )
         half = len(classes) // 2
-        first, last = (0, half) if self.split == "train" else (half, len(classes))
+        first, last = (0, half) if self.part == "train" else (half, len(classes))
         self._metainfo["classes"] = tuple(classes[first:last])
         return [
             dict(sample, gt_label=sample["gt_label"] - first)

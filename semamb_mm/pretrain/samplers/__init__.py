@@ -1,5 +1,8 @@
 """The samplers that are registered into MMPretrain."""
 
-from .identity_balanced_sampler import IdentityBalancedSampler
+from .identity_balanced_sampler import (
+    IdentityBalancedBatchSampler,
+    IdentityBalancedSampler,
+)
 
-__all__ = ["IdentityBalancedSampler"]
+__all__ = ["IdentityBalancedBatchSampler", "IdentityBalancedSampler"]

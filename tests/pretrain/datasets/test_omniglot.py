@@ -82,6 +82,15 @@ def test_alphabets_can_be_held_out(tmp_path):
         OmniglotRetrieval(root, alphabets=["Greek", "Klingon"])
 
 
+def test_val_holds_whole_training_alphabets_out(tmp_path):
+    root = make_folders(tmp_path)
+    left, held = (OmniglotRetrieval(root, split=s) for s in ("train_only", "val"))
+    assert {c.split("/")[0] for c in left.metainfo["classes"]} == {"Balinese"}
+    assert {c.split("/")[0] for c in held.metainfo["classes"]} == {"Greek"}
+    with pytest.raises(ValueError, match="OmniglotRetrieval: val needs two groups"):
+        OmniglotRetrieval(root, split="val", alphabets=["Greek"])
+
+
 def test_wrong_labels_are_planted_once_and_known(tmp_path):
     root = make_folders(tmp_path)
     clean = OmniglotRetrieval(root)
@@ -101,7 +110,7 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="images_background_small1"):
         OmniglotRetrieval(str(tmp_path))
     with pytest.raises(ValueError, match="split is one of"):
-        OmniglotRetrieval(str(tmp_path), split="val")
+        OmniglotRetrieval(str(tmp_path), split="valid")
     with pytest.raises(ValueError, match="version"):
         OmniglotRetrieval(str(tmp_path), version="large")
     with pytest.raises(ValueError, match="label_noise"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mmengine.runner import Runner
 from mmpretrain.registry import DATA_SAMPLERS
 
 from semamb_mm.metric_learning import PKSampler
@@ -52,3 +53,62 @@ def test_bad_options_are_named():
         build(Labelled(np.array([0, 0, 1, 1])))
     with pytest.raises(ValueError, match="must be positive"):
         build(Labelled(), num_samples_per_class=0)
+
+
+def test_the_share_of_images_in_an_epoch_is_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(module, "print_log", lambda text, **_: told.append(text))
+    sampler = build(Labelled())
+    assert f"an epoch shows about {sampler.coverage:.0%} of the images" in told[0]
+
+
+def loader(batch_size, **options):
+    sampler = dict(type="DefaultSampler", shuffle=True)
+    cfg = dict(
+        dataset=Labelled(),
+        batch_size=batch_size,
+        num_workers=0,
+        sampler=sampler,
+        batch_sampler=dict(type="IdentityBalancedBatchSampler"),
+    )
+    return Runner.build_dataloader({**cfg, **options}, seed=7)
+
+
+PK = dict(type="IdentityBalancedSampler", num_classes_per_batch=3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(sampler=dict(PK, num_samples_per_class=2, seed=7)),
+        dict(
+            batch_sampler=dict(
+                type="IdentityBalancedBatchSampler", num_samples_per_class=2
+            )
+        ),
+    ],
+)
+def test_the_runner_s_batches_are_the_sampler_s(options):
+    batches = loader(6, **options).batch_sampler
+    expected = list(PKSampler(LABELS, 3, 2, seed=7))
+    assert sum(batches, []) == expected
+    assert {len(batch) for batch in batches} == {6} and len(batches) == 5
+    batches.sampler.set_epoch(1)  # as the Runner's hook does
+    assert sum(batches, []) != expected
+
+
+def test_a_batch_size_that_is_not_p_times_k_is_refused():
+    with pytest.raises(
+        ValueError, match="batch_size=8 .* 3 classes of 2: set batch_si"
+    ):
+        loader(8, sampler=dict(PK, num_samples_per_class=2))
+    with pytest.raises(ValueError, match="batch_size=10 is no multiple of .*=4"):
+        loader(10)
+    with pytest.raises(ValueError, match="num_samples_per_class=3 do not fit"):
+        loader(
+            6,
+            sampler=dict(PK, num_samples_per_class=2),
+            batch_sampler=dict(
+                type="IdentityBalancedBatchSampler", num_samples_per_class=3
+            ),
+        )
