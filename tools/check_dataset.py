@@ -56,10 +56,26 @@ def retrieval(reader: str, *arguments: str) -> Callable[[str], Contents]:
     return read
 
 
+SOP_FOLDERS = (
+    "bicycle_final",
+    "cabinet_final",
+    "chair_final",
+    "coffee_maker_final",
+    "fan_final",
+    "kettle_final",
+    "lamp_final",
+    "mug_final",
+    "sofa_final",
+    "stapler_final",
+    "table_final",
+    "toaster_final",
+)
+
 # MARS: counted in its published lists. CUB, CARS196: the same in every paper that
 # splits them so. LPW: persons and tracklets are sums of the table on its page
 # (liuyu.us/dataset/lpw), the images public re-identification code's. Omniglot:
 # small1 and small2 counted in their archives, the full ones (recollection).
+# SOP, Market-1501, In-Shop: (recollection) of the data sets' own descriptions.
 # 300W: iBUG's parts, as every paper that divides it so. 300-VW: (recollection) of
 # papers that leave out the broken frames; with those, the test frames are the
 # 123,405 of others. AFLW: the papers that use the list.
@@ -86,6 +102,38 @@ DATASETS = {
             "train images": 8054,
             "test classes": 98,
             "test images": 8131,
+        },
+    ),
+    "sop": Entry(
+        retrieval("read_zero_shot", "SOPRetrieval", *SOP_FOLDERS),
+        {
+            "train classes": 11318,
+            "train images": 59551,
+            "test classes": 11316,
+            "test images": 60502,
+        },
+    ),
+    "market1501": Entry(
+        retrieval("read_market1501"),
+        {
+            "train persons": 751,
+            "train images": 12936,
+            "query persons": 750,
+            "queries": 3368,
+            "gallery persons": 750,
+            "gallery images": 13115,
+            "distractors": 2798,
+            "junk images": 3819,
+        },
+    ),
+    "inshop": Entry(
+        retrieval("read_inshop"),
+        {
+            "train items": 3997,
+            "test items": 3985,
+            "train images": 25882,
+            "query images": 14218,
+            "gallery images": 12612,
         },
     ),
     "mars": Entry(

@@ -22,7 +22,10 @@ val_dataloader = dict(
             dict(type='CropToBox'),
             dict(type='ResizeEdge', scale=256, edge='short'),
             dict(type='CenterCrop', crop_size=224),
-            dict(type='PackInputs'),
+            # The last three of data sets with queries and a gallery.
+            dict(
+                type='PackInputs',
+                meta_keys=('img_path', 'camera_id', 'tracklet_id', 'role')),
         ]))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='SelfRetrievalMetric', topk=(1, 2, 4, 8, 16, 32))

@@ -19,7 +19,15 @@ from tests.trees.faces import (
     write_image,
     write_pts_by_hand,
 )
-from tests.trees.retrieval import make_cars, make_cub, make_lpw, make_mars
+from tests.trees.retrieval import (
+    make_cars,
+    make_cub,
+    make_inshop,
+    make_lpw,
+    make_market1501,
+    make_mars,
+    make_sop,
+)
 from tests.trees.videos import write_annotations, write_video
 from tools import check_dataset
 
@@ -36,6 +44,9 @@ def make_300vw(root):
 TINY = {
     "cub": (make_cub, [2, 6, 3, 9]),
     "cars196": (make_cars, [2, 8, 2, 8]),
+    "sop": (make_sop, [10, 20, 10, 20]),
+    "market1501": (make_market1501, [3, 9, 2, 3, 2, 3, 1, 1]),
+    "inshop": (make_inshop, [4, 4, 16, 8, 8]),
     "mars": (make_mars, [3, 6, 12, 4, 7, 14, 3]),
     "lpw": (make_lpw, [4, 5, 15, 3, 6, 18, 3]),
     "omniglot-small": (make_folders, [4, 12, 8, 24]),
@@ -108,6 +119,18 @@ def test_hidden_files_are_named_and_no_problem(tool, monkeypatch, tmp_path, caps
     out = capsys.readouterr().out
     for name in hidden:
         assert f"hidden, not read: {root}/{name}\n" in out
+
+
+@pytest.mark.parametrize("name", ["cub", "sop", "inshop"])
+def test_a_first_image_that_is_missing_is_listed(
+    tool, monkeypatch, tmp_path, capsys, name
+):
+    root = TINY[name][0](tmp_path)
+    first = min(tmp_path.rglob("*.[jJ][pP][gG]"))
+    first.unlink()
+    with pytest.raises(SystemExit, match=f"{name}: 1 problems"):
+        check(tool, monkeypatch, name, root)
+    assert f"missing: {first}\n" in capsys.readouterr().out
 
 
 def test_lpw_is_read_on_past_odd_folders(tool, monkeypatch, tmp_path, capsys):

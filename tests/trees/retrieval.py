@@ -125,3 +125,71 @@ def make_lpw(root, frames=(2, 9, 10)):
             for frame in frames:
                 save_image(root / folder / str(number) / f"{frame}.jpg", frame)
     return str(root)
+
+
+def make_sop(root, products=10, images=2):
+    """Stanford Online Products: bicycles and toasters, half of them to test."""
+    root = Path(root)
+    number = 0
+    for split, first in (("train", 1), ("test", 1 + products)):
+        lines = ["image_id class_id super_class_id path"]
+        for i in range(products):
+            group, folder = divmod(2 * i, products)[0] + 1, "bicycle_final"
+            if group == 2:
+                group, folder = 12, "toaster_final"
+            for image in range(images):
+                number += 1
+                name = f"{folder}/1110851228{first + i:02d}_{image}.JPG"
+                save_image(root / name, number)
+                lines.append(f"{number} {first + i} {group} {name}")
+        (root / f"Ebay_{split}.txt").write_text("\n".join(lines) + "\n")
+    return str(root)
+
+
+def make_market1501(root):
+    """Market-1501: persons 2, 7, 11 to train; 1, 4, a distractor and junk to test."""
+    root = Path(root)
+    names = {
+        "bounding_box_train": [
+            f"{person:04d}_c{camera}s1_{frame:06d}_01.jpg"
+            for person in (2, 7, 11)
+            for camera, frame in ((1, 451), (1, 476), (5, 801))
+        ],
+        "query": [
+            "0001_c1s1_001051_00.jpg",
+            "0001_c2s1_000301_00.jpg",
+            "0004_c6s3_003001_00.jpg",
+        ],
+        "bounding_box_test": [
+            "-1_c1s1_000401_03.jpg",
+            "0000_c1s1_000151_01.jpg",
+            "0001_c1s1_001076_02.jpg",
+            "0001_c2s1_000326_01.jpg",
+            "0004_c1s6_016996_03.jpg",
+        ],
+    }
+    for folder, files in names.items():
+        for number, name in enumerate(files):
+            save_image(root / folder / name, number)
+        (root / folder / "Thumbs.db").write_bytes(b"")
+    return str(root)
+
+
+def make_inshop(root, items=4):
+    """In-Shop: as many items to train as to test, of which each has two queries."""
+    root = Path(root)
+    lines = []
+    for item in range(1, 2 * items + 1):
+        statuses = ("train",) * 4
+        if item > items:
+            statuses = ("query", "gallery", "query", "gallery")
+        for number, status in enumerate(statuses):
+            kind = ("WOMEN/Dresses", "MEN/Denim")[item % 2]
+            name = f"img/{kind}/id_{item:08d}/{number + 1:02d}_1_front.jpg"
+            save_image(root / "Img" / name, 10 * item + number)
+            lines.append(f"{name:<60} id_{item:08d} {status}")
+    header = [str(len(lines)), "image_name item_id evaluation_status"]
+    (root / "Eval").mkdir(parents=True, exist_ok=True)
+    path = root / "Eval/list_eval_partition.txt"
+    path.write_text("\n".join(header + lines) + "\n")
+    return str(root)

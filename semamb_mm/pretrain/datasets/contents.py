@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from semamb_mm.formats.contents import Contents, files_below
 
-from . import lpw
+from . import inshop, lpw, market1501
 from .cars196 import CARS196Retrieval
 from .cub import CUBRetrieval
 from .mars import read_queries, read_tracklets
 from .omniglot import IMAGE, PARTS, list_part
+from .sop import SOPRetrieval
+from .zero_shot_dataset import ZeroShotDataset
 
-_ZERO_SHOT = {"CUBRetrieval": CUBRetrieval, "CARS196Retrieval": CARS196Retrieval}
+_ZERO_SHOT = {
+    "CUBRetrieval": CUBRetrieval,
+    "CARS196Retrieval": CARS196Retrieval,
+    "SOPRetrieval": SOPRetrieval,
+}
 
 
 def read_zero_shot(root: str, class_name: str, *folders: str) -> Contents:
@@ -18,7 +24,10 @@ def read_zero_shot(root: str, class_name: str, *folders: str) -> Contents:
     dataset_class = _ZERO_SHOT[class_name]
     counts, named = {}, []
     for split in ("train", "test"):
-        samples = dataset_class(root, split=split, crop=True).load_samples()
+        options = {"crop": True} if issubclass(dataset_class, ZeroShotDataset) else {}
+        # The constructor's own reading ends at the first image that is missing.
+        dataset = dataset_class(root, split=split, lazy_init=True, **options)
+        samples = dataset.load_samples()
         counts[f"{split} classes"] = len({s["gt_label"] for s in samples})
         counts[f"{split} images"] = len(samples)
         named += [sample["img_path"] for sample in samples]
@@ -75,3 +84,43 @@ def read_omniglot(root: str, version: str) -> Contents:
         named += [prefix + match[0] for match in drawings]
         present += [prefix + name for name in names if not name.endswith("/")]
     return Contents(counts, named, present)
+
+
+def read_market1501(root: str) -> Contents:
+    """Return Market-1501's contents: without lists only the numbers show losses.
+
+    Junk and distractors are counted apart. What is no .jpg file is not looked at.
+    """
+    train, query, gallery = (
+        market1501.list_images(root, role) for role in market1501.FOLDERS
+    )
+    strangers = (market1501.JUNK, 0)
+    counts = {
+        "train persons": len({image.person for image in train}),
+        "train images": len(train),
+        "query persons": len({image.person for image in query}),
+        "queries": len(query),
+        "gallery persons": len({image.person for image in gallery} - {*strangers}),
+        "gallery images": sum(image.person not in strangers for image in gallery),
+        "distractors": sum(image.person == 0 for image in gallery),
+        "junk images": sum(image.person == market1501.JUNK for image in gallery),
+    }
+    named = [image.path for image in (*train, *query, *gallery)]
+    there = files_below(root, *market1501.FOLDERS.values())
+    return Contents(counts, named, [path for path in there if path.endswith(".jpg")])
+
+
+def read_inshop(root: str) -> Contents:
+    """Return In-Shop's contents."""
+    rows = inshop.read_partition(root)
+    items = {
+        part: {
+            item for _, item, status in rows if (status == "train") == (part == "train")
+        }
+        for part in ("train", "test")
+    }
+    counts = {f"{part} items": len(names) for part, names in items.items()}
+    for status in inshop.STATUSES:
+        counts[f"{status} images"] = sum(row[2] == status for row in rows)
+    named = [path for path, _, _ in rows]
+    return Contents(counts, named, files_below(root, "Img/img", "img"))
