@@ -18,5 +18,6 @@ from .datasets import *
 from .heads import *
 from .losses import *
 from .metrics import *
+from .necks import *
 from .retrievers import *
 from .samplers import *

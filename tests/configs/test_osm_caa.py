@@ -39,10 +39,13 @@ ROWS = {
     "osm-caa": (True, True),
     "osm-caa-authors": (True, True),
     "osm-caa-val": (True, True),
+    "osm-caa-frames": (True, True),
 }
 AUTHORS = "osm-caa-authors"
 # Its checkpoint is chosen on training classes that are held out.
 CHOSEN = "osm-caa-val"
+# A sample is several frames.
+FRAMES = "osm-caa-frames"
 # Rows of the ablation differ by their loss: one of them is trained with its own
 # network, the others with a tiny one in place of ResNet-50.
 OWN_NETWORK = "osm-caa"
@@ -87,15 +90,19 @@ def test_config_trains_and_tests(path, trees, tmp_path, monkeypatch):
         for part in cfg.model.image_encoder:
             part.pop("init_cfg", None)  # the pretrained weights are a download
     elif data != "omniglot":
-        cfg.model.image_encoder = TINY_NETWORK
+        poolings = cfg.model.image_encoder[2:]  # of tracklets
+        for pooling in poolings:
+            pooling.in_channels = 32
+        cfg.model.image_encoder = [*TINY_NETWORK, *poolings]
         cfg.model.head.in_channels = 32
     loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
     for loader in loaders:
         loader.update(batch_size=4, num_workers=0, persistent_workers=False)
-        loader.dataset.serialize_data = False
+        dataset = loader.dataset.get("dataset", loader.dataset)
+        dataset.serialize_data = False
         if data in ("cub", "cars196"):
             loader.dataset.crop = own_network
-        for step in loader.dataset.pipeline if data != "omniglot" else ():
+        for step in dataset.pipeline if data != "omniglot" else ():
             step.update(SMALL.get(step.type, {}))
             if step.type == "Resize":
                 step.scale = (75, 90)
@@ -115,6 +122,7 @@ def test_config_trains_and_tests(path, trees, tmp_path, monkeypatch):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == len(runner.train_dataloader) >= 2
+    assert ("score" in str(list(runner.model.state_dict()))) == (row == FRAMES)
     metrics = runner.test()
     score = "reid/CMC-1" if "256x128" in path.stem else "retrieval/Recall@1"
     score = "retrieval/CMC-1" if data == "inshop" else score
@@ -137,13 +145,13 @@ def test_every_data_set_has_every_row_with_both_networks():
     names = {
         path.stem
         for path in CONFIGS
-        if path.stem.endswith(ABLATED) and parts(path)[0] != CHOSEN
+        if path.stem.endswith(ABLATED) and parts(path)[0] not in (CHOSEN, FRAMES)
     }
     assert names == {
         f"{network}_{row}_{data}"
         for network in ("inception-v3", "resnet50")
         for row in ROWS
-        if row != CHOSEN
+        if row not in (CHOSEN, FRAMES)
         for data in ABLATED
         if network == "resnet50" or row != AUTHORS
     }

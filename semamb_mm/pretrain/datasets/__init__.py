@@ -12,6 +12,7 @@ from .query_gallery_dataset import QueryGalleryDataset
 from .retrieval_dataset import RetrievalDataset
 from .sop import SOPRetrieval
 from .tracklet_dataset import TrackletDataset
+from .tracklet_frames import TrackletFrames
 from .zero_shot_dataset import ZeroShotDataset
 from .zip_backend import ZipBackend
 
@@ -28,6 +29,7 @@ __all__ = [
     "RetrievalDataset",
     "SOPRetrieval",
     "TrackletDataset",
+    "TrackletFrames",
     "ZeroShotDataset",
     "ZipBackend",
 ]

@@ -1,5 +1,6 @@
-"""The retrievers that are registered into MMPretrain."""
+"""The retrievers that are registered into MMPretrain, and their preprocessor."""
 
 from .embedding_retriever import EmbeddingRetriever
+from .tracklet_data_preprocessor import TrackletDataPreprocessor
 
-__all__ = ["EmbeddingRetriever"]
+__all__ = ["EmbeddingRetriever", "TrackletDataPreprocessor"]
