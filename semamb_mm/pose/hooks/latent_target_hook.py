@@ -48,9 +48,15 @@ class LatentTargetHook(Hook):
     checkpoint (key ``latent_targets``) and read back by ``--resume``;
     ``load_from`` alone starts again from the annotations.
 
+    With ``targets`` training begins with targets that another one, or a tool, has
+    finished. Without ``start`` they stay as they are: nothing is searched, and any
+    head will do.
+
     Args:
-        start (int): First epoch (or iteration) that searches, from 0: the
-            detector must have roughly converged on the annotations by then.
+        start (int, optional): First epoch (or iteration) that searches, from 0: the
+            detector must have roughly converged on the annotations by then. Needed
+            unless ``targets`` are given; with both, the search goes on from the views
+            that those were made of.
         by_epoch (bool): Whether ``start`` and ``interval`` count epochs.
             Defaults to ``True``.
         interval (int): Search every ``interval`` epochs (or iterations) from
@@ -97,14 +103,20 @@ class LatentTargetHook(Hook):
               (``'none'``, the paper's), or that refined by a ``'parabola'``;
             - ``curves`` and ``prior_across``: lists of landmarks that lie on one
               curve each, and how far annotations may be off across it.
+        targets (str, optional): File of finished targets, which take effect from the
+            first epoch on: of ``tools/search_targets.py`` or ``tools/cross_fit.py``,
+            or a checkpoint of a training with this hook. Samples are found by their
+            keys, and annotations are compared. A resumed training goes on with its own
+            targets and does not read the file.
 
     Raises:
         ValueError: On an unknown argument, ``anchor`` or option of the search, options
             of the search here and in the head, a ``freeze`` index that the
             data set lacks, ``temporal`` without neighbouring frames, a head for
-            another number of landmarks than the data set's, or a checkpoint whose
-            targets are of other data.
-        TypeError: If the model's head cannot be observed, or without ``start``.
+            another number of landmarks than the data set's, or a checkpoint or
+            ``targets`` of other data.
+        TypeError: If the model's head cannot be observed, or without ``start`` and
+            ``targets``.
     """
 
     # Just after NORMAL: a hook that switches the train pipeline has done so.
@@ -121,17 +133,21 @@ class LatentTargetHook(Hook):
         consensus: dict | None = None,
         temporal: dict | None = None,
         search: dict | None = None,
+        targets: str | None = None,
         **unknown,
     ) -> None:
         known = set(inspect.signature(type(self)).parameters) - {"unknown"}
         check_options(
             f"{type(self).__name__}: unknown argument", known, unknown, lambda: None
         )
-        if start is None:
-            raise TypeError(f"{type(self).__name__} needs start: the first to search")
+        if start is None and targets is None:
+            raise TypeError(
+                f"{type(self).__name__} needs start: the first to search; or finished "
+                "targets"
+            )
         if anchor not in ANCHORS:
             raise ValueError(f"anchor must be one of {ANCHORS}, got {anchor!r}")
-        if start < 0 or interval < 1:
+        if (start is not None and start < 0) or interval < 1:
             raise ValueError(
                 f"start must be >= 0 and interval >= 1, got {start} and {interval}"
             )
@@ -158,6 +174,7 @@ class LatentTargetHook(Hook):
         self.maker = TargetMaker(consensus, temporal, self.freeze)
         check_search_names(search, type(self).__name__)
         self.search_options = search
+        self.targets = targets
         self.keeper: TargetKeeper | None = None
         self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
@@ -174,38 +191,47 @@ class LatentTargetHook(Hook):
             if state is None:
                 runner.logger.info(
                     "The checkpoint holds no latent targets: they start from "
-                    "the annotations."
+                    f"{self.targets or 'the annotations'}."
                 )
 
     def before_train(self, runner: Runner) -> None:
         """Make the store, restore its state, hand it to those who read it."""
-        head = observed_head(runner)
-        self._check_loop(runner)
+        head = None
+        if self.start is not None:
+            head = observed_head(runner)
+            self._check_loop(runner)
         dataset = runner.train_dataloader.dataset
         loaders, affine = prepare_pipeline(dataset)
         self._prepared = transforms_of(dataset)
         self.keeper = TargetKeeper(dataset, self.maker, self.momentum)
-        _check_landmarks(head, dataset, self.keeper.shared.num_keypoints)
-        if self.temporal is not None and self.store is not None:
-            self._tell_frames_that_agree(runner)
-        self._restore(runner)
+        if head is not None:
+            self._prepare_search(runner, head, affine.use_udp)
+        said = self._restore(runner)
         shared = self.keeper.shared
         for loader in loaders:
             loader.connect(shared)
+        number_views(runner.train_dataloader, shared, _by_epoch(runner))
+        _restart_workers(runner)
+        unit = "epoch" if self.by_epoch else "iteration"
+        runner.logger.info(
+            f"Latent targets of {len(shared)} samples x "
+            f"{shared.num_keypoints} landmarks{said}; "
+            + ("no search." if head is None else f"search from {unit} {self.start} on.")
+        )
+
+    def _prepare_search(self, runner: Runner, head, use_udp: bool) -> None:
+        """Make what searches a head's heatmaps, and see that it fits the data."""
+        shared = self.keeper.shared
+        _check_landmarks(head, runner.train_dataloader.dataset, shared.num_keypoints)
+        if self.temporal is not None and self.store is not None:
+            self._tell_frames_that_agree(runner)
+        self._head = head
         self.search = BatchSearch(
             self._complete_options(head),
             head.search_grid,
             self.anchor,
-            affine.use_udp,
+            use_udp,
             self.freeze,
-        )
-        self._head = head
-        number_views(runner.train_dataloader, shared, _by_epoch(runner))
-        _restart_workers(runner)
-        runner.logger.info(
-            f"Latent targets of {len(shared)} samples x "
-            f"{shared.num_keypoints} landmarks; search from "
-            f"{'epoch' if self.by_epoch else 'iteration'} {self.start} on."
         )
         self._make_every = 1
         if self.maker.makes_targets and not _by_epoch(runner):
@@ -238,7 +264,8 @@ class LatentTargetHook(Hook):
             self._prepared = transforms_of(dataset)
             for loader in loaders:
                 loader.connect(self.keeper.shared)
-            self.search.use_udp = affine.use_udp
+            if self.search is not None:
+                self.search.use_udp = affine.use_udp
         if _by_epoch(runner):
             self._set_clock(runner.epoch)
 
@@ -281,6 +308,8 @@ class LatentTargetHook(Hook):
 
     def _is_due(self, runner: Runner) -> bool:
         """Return whether this epoch or iteration searches."""
+        if self.start is None:
+            return False
         elapsed = (runner.epoch if self.by_epoch else runner.iter) - self.start
         return elapsed >= 0 and elapsed % self.interval == 0
 
@@ -339,15 +368,23 @@ class LatentTargetHook(Hook):
             "with."
         )
 
-    def _restore(self, runner: Runner) -> None:
-        """Take over the checkpoint's targets and seed, if there is one."""
-        seed = int(runner.seed or 0)
+    def _restore(self, runner: Runner) -> str:
+        """Take over the checkpoint's targets and seed, or the file's targets.
+
+        Returns:
+            Where they are from, for the log.
+        """
+        seed, said = int(runner.seed or 0), ""
         if self._resumed_state is not None:
             self.keeper.restore(self._resumed_state)
             seed = int(self._resumed_state.get("seed", seed))
             self._resumed_state = None
+        elif self.targets is not None:
+            self.keeper.adopt(self.targets)
+            said = f", of {self.targets}"
         moment = runner.epoch if _by_epoch(runner) else runner.iter
         self.keeper.shared.clock = (seed, moment)
+        return said
 
     def _commit(self, runner: Runner, make: bool = True) -> None:
         """Make targets of the results of all ranks, and log what they did."""

@@ -6,6 +6,7 @@
 - ``shared``: what workers read of it, one copy on each machine;
 - ``exchange``: how the ranks bring together what they found;
 - ``saved``: the targets in a checkpoint;
+- ``targets_file``: the targets in a file that anybody can read and write;
 - ``views``: which view of a sample each draw of an epoch is;
 - ``warp``: image pixels to input pixels and back;
 - ``search``: what a batch's heatmaps say, in image pixels;
@@ -24,6 +25,7 @@ from .samples import (
 from .saved import CHECKPOINT_KEY, SavedTargets
 from .search import BatchSearch, SearchResult
 from .store import LatentTargetStore
+from .targets_file import read_targets, write_targets
 from .warp import InputWarp, check_warp, input_warp
 
 __all__ = [
@@ -40,5 +42,7 @@ __all__ = [
     "keyed_annotations",
     "landmarks_of",
     "located_samples",
+    "read_targets",
     "sample_key",
+    "write_targets",
 ]

@@ -15,6 +15,7 @@ from .samples import build_store
 from .search import SearchResult
 from .shared import SharedTargets
 from .store import LatentTargetStore
+from .targets_file import read_targets
 
 
 class TargetKeeper:
@@ -56,6 +57,23 @@ class TargetKeeper:
         rows = None
         if self.store is not None:
             self.store.load_state_dict(state)
+            rows = torch.arange(len(self.store))
+        self.ranks.spread(self.shared, rows)
+
+    def adopt(self, path: str) -> None:
+        """Begin with the targets of a file; frozen landmarks keep their annotation.
+
+        Args:
+            path: See :func:`read_targets`. Rank 0 reads it.
+
+        Raises:
+            ValueError: If it cannot be read, or is of other data.
+        """
+        rows = None
+        if self.store is not None:
+            self.store.adopt(read_targets(path), path)
+            frozen = self.maker.freeze
+            self.store.targets[:, frozen] = self.store.annotations[:, frozen]
             rows = torch.arange(len(self.store))
         self.ranks.spread(self.shared, rows)
 

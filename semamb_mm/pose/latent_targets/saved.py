@@ -1,4 +1,4 @@
-"""Latent targets in a checkpoint, in types that safe loading takes.
+"""Latent targets as they are saved, in a checkpoint in types that safe loading takes.
 
 What the data set gives is not written again: annotations are told by a fingerprint, and
 keys are compressed. Positions are float32; what needs no more is float16 or an integer.
@@ -7,6 +7,7 @@ keys are compressed. Positions are float32; what needs no more is float16 or an 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +22,7 @@ STORE_VERSION = 3
 
 @dataclass(frozen=True)
 class SavedTargets:
-    """The latent targets of a checkpoint; without the data set, which it knows by hash.
+    """Latent targets; a checkpoint's know the data set by hash.
 
     Attributes:
         keys: ``N`` sample keys.
@@ -33,6 +34,9 @@ class SavedTargets:
         fingerprint: Of keys and annotations.
         annotations: ``(N, K, 2)``; None in checkpoints of now.
         marks: ``(N,)`` a hash of each sample's annotation; None in those of before.
+        scatter: Sums of :class:`semamb_mm.functional.ViewScatter`; None where it is
+            not known.
+        made_by: What made them, of a file of targets.
     """
 
     keys: list[str]
@@ -44,6 +48,8 @@ class SavedTargets:
     fingerprint: str
     annotations: Tensor | None = None
     marks: Tensor | None = None
+    scatter: Tensor | None = None
+    made_by: str = ""
 
     @classmethod
     def from_state(cls, state: dict) -> SavedTargets:
@@ -68,12 +74,57 @@ class SavedTargets:
             fingerprint=state["fingerprint"],
             annotations=state.get("annotations"),
             marks=state.get("marks"),
+            scatter=state.get("scatter"),
         )
 
     @cached_property
     def index(self) -> dict[str, int]:
         """Key to row."""
         return {key: row for row, key in enumerate(self.keys)}
+
+    def rows_of(
+        self, keys: Sequence[str], annotations: Tensor, visible: Tensor, source: str
+    ) -> Tensor:
+        """Return the rows ``(n,)`` of a data set's samples, in any order, compared.
+
+        Args:
+            keys: ``n``; others that are saved do not matter.
+            annotations: ``(n, K, 2)``.
+            visible: ``(n, K)`` bool; with an annotation of each landmark at hand the
+                others are not compared.
+            source: What they were saved in, for the message.
+
+        Raises:
+            ValueError: If a sample is not among them, has another annotation, or a
+                visible landmark has no finite target; it names sample and source.
+        """
+        landmarks = self.targets.shape[1]
+        if landmarks != annotations.shape[1]:
+            raise ValueError(
+                f"{source} has targets of {landmarks} landmarks, sample {keys[0]!r} of "
+                f"the train data set has {annotations.shape[1]}"
+            )
+        missing = [key for key in keys if key not in self.index]
+        if missing:
+            raise ValueError(
+                f"{source} has no targets for sample {missing[0]!r} of the train data "
+                f"set, and for {len(missing)} of {len(keys)} in all; it has "
+                f"{len(self.keys)}, such as {self.keys[0]!r}"
+            )
+        rows = torch.tensor([self.index[key] for key in keys])
+        if self.annotations is not None:
+            changed = (self.annotations[rows] != annotations).any(-1) & visible
+        else:
+            changed = (self.marks[rows] != annotation_marks(annotations))[:, None]
+        lost = ~torch.isfinite(self.targets[rows]).all(-1) & visible
+        for wrong, why in (
+            (changed, "has targets of another annotation of sample {}: make them anew"),
+            (lost, "has a target that is not finite, of sample {}"),
+        ):
+            if wrong.any():
+                key = keys[int(wrong.any(1).nonzero()[0])]
+                raise ValueError(f"{source} {why.format(repr(key))}")
+        return rows
 
     def difference(self, keys: list[str], annotations: Tensor) -> str:
         """Say what tells the data set from the one that was trained on."""

@@ -297,16 +297,40 @@ class LatentTargetStore:
                 "the checkpoint was trained on, or use load_from without resume, which "
                 "starts again from the annotations."
             )
-        counts, spread = saved.counts, saved.spread
+        self._take(saved, torch.arange(len(self)))
+
+    def adopt(self, saved: SavedTargets, source: str) -> None:
+        """Take over the targets that another training or a tool has made.
+
+        Samples are found by their keys; there may be more of them.
+
+        Args:
+            saved: The targets.
+            source: Their file, for the message.
+
+        Raises:
+            ValueError: See :meth:`SavedTargets.rows_of`.
+        """
+        rows = saved.rows_of(self.keys, self.annotations, self.visible, source)
+        self._take(saved, rows)
+        hidden = ~self.visible
+        self.targets[hidden] = self.found[hidden] = self.annotations[hidden]
+
+    def _take(self, saved: SavedTargets, rows: Tensor) -> None:
+        """Take over some rows of what was saved."""
+        counts, spread = saved.counts[rows], saved.spread
         if spread is None:  # version 2 counted samples
             counts = counts[:, None] * self.visible
             spread = torch.where(counts > 0, torch.nan, 0)[..., None]
-        self.targets.copy_(saved.targets)
-        self.found.copy_(saved.found)
-        self.energies.copy_(saved.energies.clamp(max=_LARGEST))
+        else:
+            spread = spread[rows]
+        self.targets.copy_(saved.targets[rows])
+        self.found.copy_(saved.found[rows])
+        self.energies.copy_(saved.energies[rows].clamp(max=_LARGEST))
         self.counts.copy_(counts)
         self.spread.copy_(spread)
-        self.scatter.sums.copy_(state.get("scatter", torch.zeros(())))
+        sums = torch.zeros(()) if saved.scatter is None else saved.scatter
+        self.scatter.sums.copy_(sums)
 
 
 def _sequences(

@@ -21,8 +21,9 @@ from semamb_mm.pose.latent_targets.search import (
     SearchResult,
 )
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
+from semamb_mm.pose.latent_targets.targets_file import write_targets
 from tests import ROOT
-from tests.pose.conftest import tiny_config
+from tests.pose.conftest import CODEC, tiny_config
 
 
 def hook_of(runner) -> LatentTargetHook:
@@ -303,6 +304,106 @@ def test_plain_checkpoint_resumes_from_the_annotations(make_runner, tmp_path):
     assert hook_of(runner).store.counts.amax(1).tolist() == [1] * 6
 
 
+@pytest.fixture
+def finished(make_runner, tmp_path):
+    """A finished training's runner, and its checkpoint."""
+    runner = make_runner(
+        tmp_path / "finished", custom_hooks=hooks(start=0, consensus=CONSENSUS)
+    )
+    runner.train()
+    store = hook_of(runner).store
+    store.targets += 1 + torch.arange(68)[:, None]  # consensus trusts it with nothing
+    checkpoint = tmp_path / "finished" / "moved.pth"
+    torch.save(dict(state_dict={}, latent_targets=store.state_dict()), checkpoint)
+    return runner, str(checkpoint)
+
+
+STOCK_HEAD = dict(
+    _delete_=True,
+    type="HeatmapHead",
+    in_channels=8,
+    out_channels=68,
+    deconv_out_channels=None,
+    decoder=CODEC,
+)
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "file"])
+def test_finished_targets_train_any_head_from_the_first_epoch(
+    make_runner, finished, tmp_path, kind
+):
+    before, targets = finished
+    if kind == "file":
+        targets = str(tmp_path / "targets.npz")
+        write_targets(targets, hook_of(before).store, dict(tool="a test"))
+    trained_on = []
+
+    @HOOKS.register_module(force=True)
+    class RecordTargets(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            for sample in data_batch["data_samples"]:
+                row = int(sample.gt_instances.latent_index[0])
+                trained_on.append((row, sample.gt_instances.latent_keypoints[0]))
+
+    custom = [*hooks(targets=targets, freeze=[3]), dict(type="RecordTargets")]
+    runner = make_runner(
+        tmp_path / "again", custom_hooks=custom, model=dict(head=STOCK_HEAD)
+    )
+    runner.train()
+    store = hook_of(runner).store
+    expected = hook_of(before).store.targets.clone()
+    expected[:, 3] = store.annotations[:, 3]
+    assert torch.equal(store.targets, expected)
+    assert (store.targets != store.annotations).any(-1).all(0).sum() == 67
+    assert len(trained_on) == 12
+    for row, points in trained_on:
+        assert torch.equal(torch.from_numpy(points), expected[row])
+    state = torch.load(tmp_path / "again" / "epoch_1.pth", weights_only=True)
+    assert torch.equal(state["latent_targets"]["targets"], expected)
+    (log,) = Path(runner.work_dir).glob("*/*.log")
+    assert f"68 landmarks, of {targets}; no search." in log.read_text()
+
+
+@pytest.mark.parametrize("start", [None, 2])
+def test_training_on_finished_targets_resumes_exactly(
+    make_runner, finished, tmp_path, start
+):
+    before, targets = finished
+    changes = dict(
+        custom_hooks=hooks(targets=targets, start=start), train_cfg=dict(max_epochs=3)
+    )
+    whole = make_runner(tmp_path / "whole", **changes)
+    whole.train()
+    rest = make_runner(tmp_path / "rest", **changes)
+    rest._load_from, rest._resume = str(tmp_path / "whole" / "epoch_1.pth"), True
+    Path(targets).unlink()  # no longer needed
+    rest.train()
+    assert torch.equal(weights(rest), weights(whole))
+    store = hook_of(rest).store
+    for name in ("targets", "found", "counts", "spread"):
+        assert torch.equal(getattr(store, name), getattr(hook_of(whole).store, name))
+    # A search goes on from the two views of before.
+    assert store.counts.amax() == 2 + (start is not None)
+
+
+def test_finished_targets_of_other_data_are_refused_before_training(
+    make_runner, finished, tmp_path
+):
+    _, targets = finished
+    other = make_runner(
+        tmp_path / "other",
+        custom_hooks=hooks(targets=targets),
+        train_dataloader=dict(dataset=dict(seed=5)),
+    )
+    message = "moved.pth has no targets for sample 'synthetic/seed5/000000'.* 6 of 6"
+    with pytest.raises(ValueError, match=message):
+        other.train()
+    noise = dict(train_dataloader=dict(dataset=dict(noise="heavy")))
+    noisy = make_runner(tmp_path / "b", custom_hooks=hooks(targets=targets), **noise)
+    with pytest.raises(ValueError, match="moved.pth has targets of another annotation"):
+        noisy.train()
+
+
 def test_checkpoint_tests_without_the_train_data(make_runner, tmp_path):
     make_runner(tmp_path / "a").train()
     test = make_runner(
@@ -581,9 +682,7 @@ runner = Runner.from_cfg(tiny_config(
     work_dir, model_wrapper_cfg=wrapper, launcher=launcher,
     env_cfg=dict(dist_cfg=dict(backend='gloo')),
     model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
-    custom_hooks=[dict(
-        type='LatentTargetHook', start=1, consensus=dict(shrinkage=0.5),
-        temporal=dict(window=3))],
+    custom_hooks=[dict(type='LatentTargetHook', **eval(sys.argv[5]))],
     train_cfg=dict(max_epochs=3),
     optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
     train_dataloader=dict(batch_size=int(batch_size), dataset=video_faces())))
@@ -603,14 +702,22 @@ def test_two_processes_hold_the_store_of_one(tmp_path):
     script = tmp_path / "train_tiny.py"
     script.write_text(SCRIPT)
     env = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
-    one = [sys.executable, str(script), str(tmp_path / "one"), "6", "none"]
-    subprocess.run([*one, str(tmp_path / "one.pt")], check=True, env=env, cwd=ROOT)
-    two = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
-        "--master_port=29617", str(script), str(tmp_path / "two"), "3", "pytorch",
-        str(tmp_path / "two.pt"),
+    options = dict(start=1, consensus=dict(shrinkage=0.5), temporal=dict(window=3))
+    one = [
+        sys.executable, str(script), str(tmp_path / "one"), "6", "none",
+        str(tmp_path / "one.pt"), repr(options),
     ]  # fmt: skip
-    subprocess.run(two, check=True, env=env, cwd=ROOT)
+    subprocess.run(one, check=True, env=env, cwd=ROOT)
+
+    def two(name, options):
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
+            "--master_port=29617", str(script), str(tmp_path / name), "3", "pytorch",
+            str(tmp_path / f"{name}.pt"), repr(options),
+        ]  # fmt: skip
+        subprocess.run(command, check=True, env=env, cwd=ROOT)
+
+    two("two", options)
     single = torch.load(tmp_path / "one.pt.0", weights_only=True)
     ranks = [torch.load(tmp_path / f"two.pt.{r}", weights_only=True) for r in (0, 1)]
     assert torch.equal(ranks[0]["targets"], ranks[1]["targets"])
@@ -618,6 +725,12 @@ def test_two_processes_hold_the_store_of_one(tmp_path):
     assert torch.equal(ranks[0]["counts"], single["counts"])
     assert (single["targets"] != single["annotations"]).any()
     assert (ranks[0]["targets"] - single["targets"]).abs().max() < 1e-2
+    # Two processes begin with finished targets, and keep them.
+    two("again", dict(targets=str(tmp_path / "two" / "epoch_3.pth"), freeze=[0]))
+    again = [torch.load(tmp_path / f"again.pt.{r}", weights_only=True) for r in (0, 1)]
+    assert torch.equal(again[0]["targets"], again[1]["targets"])
+    assert torch.equal(again[0]["targets"][:, 1:], ranks[0]["targets"][:, 1:])
+    assert torch.equal(again[0]["targets"][:, 0], single["annotations"][:, 0])
 
 
 def test_momentum_averages_the_first_searches_and_then_forgets(monkeypatch):
