@@ -41,6 +41,22 @@ def add_batch_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_view_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what tools that search with a finished detector share."""
+    parser.add_argument(
+        "--views", type=int, default=8, help="of each sample (%(default)s)"
+    )
+    parser.add_argument(
+        "--hook-of",
+        metavar="CONFIG",
+        help="take search, consensus, temporal and freeze from this config's "
+        "LatentTargetHook (default: the config's own, else their defaults)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, help="samples at a time (default: the config's)"
+    )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of every OpenMMLab entry script."""
     parser.add_argument(
@@ -99,6 +115,26 @@ def open_config(args: argparse.Namespace, scope: str = "mmpose") -> Config:
     return config
 
 
+def config_of_hook(args: argparse.Namespace, config: Config) -> Config:
+    """Return the config whose LatentTargetHook counts; see :func:`add_view_arguments`.
+
+    Args:
+        args: With ``hook_of``.
+        config: The tool's own, if that names none.
+
+    Raises:
+        SystemExit: If there is no such file, or no such hook in it.
+    """
+    if args.hook_of is None:
+        return config
+    other = _read_config(argparse.Namespace(config=args.hook_of, cfg_options=None))
+    from semamb_mm.pose.finished.search import latent_target_hook
+
+    if latent_target_hook(other) is None:
+        raise SystemExit(f"{args.hook_of} has no LatentTargetHook in custom_hooks")
+    return other
+
+
 def _read_config(args: argparse.Namespace) -> Config:
     if not Path(args.config).is_file():
         raise SystemExit(f"config file {args.config} does not exist")
@@ -139,6 +175,26 @@ def open_pose_model(config: Config, checkpoint: str | os.PathLike, device="cpu")
     return model
 
 
+def open_searchable_model(config: Config, checkpoint: str | os.PathLike, device="cpu"):
+    """Return a config's estimator with a head whose heatmaps can be searched.
+
+    Args:
+        config: Of a plain or an aligned detector; its head's type is changed.
+        checkpoint: Its weights.
+        device: Where it runs.
+
+    Raises:
+        SystemExit: As :func:`open_pose_model`, or if no head can take its head's place.
+    """
+    from semamb_mm.pose.heads.in_place_of import align_head
+
+    try:
+        align_head(config.model)
+    except TypeError as error:
+        raise SystemExit(str(error)) from error
+    return open_pose_model(config, checkpoint, device)
+
+
 def open_retrieval_model(config: Config, checkpoint: str | os.PathLike, device="cpu"):
     """Return MMPretrain's model of a config, with a checkpoint's weights.
 
@@ -162,6 +218,28 @@ def open_latent_targets(checkpoint: str | os.PathLike):
     if CHECKPOINT_KEY not in content:
         return None
     return SavedTargets.from_state(content[CHECKPOINT_KEY])
+
+
+def use_targets(config: Config, path: str) -> None:
+    """Have a training begin on finished targets, whatever hook the config has.
+
+    What the config's LatentTargetHook freezes stays frozen; its search does not run.
+
+    Args:
+        config: Is changed.
+        path: See ``LatentTargetHook(targets=...)``.
+    """
+    import semamb_mm.pose  # noqa: F401
+
+    hooks = list(config.get("custom_hooks") or ())
+    old = [hook for hook in hooks if hook["type"] == "LatentTargetHook"]
+    freeze = old[0].get("freeze", ()) if old else ()
+    new = dict(type="LatentTargetHook", targets=path, freeze=freeze)
+    config.custom_hooks = [*(hook for hook in hooks if hook not in old), new]
+    imports = dict(config.get("custom_imports") or dict(imports=[]))
+    if "semamb_mm.pose" not in imports["imports"]:
+        imports["imports"] = [*imports["imports"], "semamb_mm.pose"]
+    config.custom_imports = imports
 
 
 def rows_of(store, keys: Sequence[str], checkpoint: str | os.PathLike) -> list[int]:

@@ -11,7 +11,13 @@ import argparse
 from pathlib import Path
 
 from semamb_mm.checkpoints import read_checkpoint
-from semamb_mm.cli import add_common_arguments, build_runner, check_data, load_config
+from semamb_mm.cli import (
+    add_common_arguments,
+    build_runner,
+    check_data,
+    load_config,
+    use_targets,
+)
 
 
 def parse_args(argv=None):
@@ -25,6 +31,12 @@ def parse_args(argv=None):
         const="auto",
         help="checkpoint to go on from; without a value, the work dir's "
         "latest if there is one",
+    )
+    parser.add_argument(
+        "--targets",
+        metavar="FILE",
+        help="landmarks: train from the first epoch on these finished targets, of "
+        "tools/search_targets.py, tools/cross_fit.py, or in a checkpoint",
     )
     parser.add_argument(
         "--amp", action="store_true", help="automatic mixed precision (needs a GPU)"
@@ -50,6 +62,8 @@ def main(argv=None):
         # Without validation there is no score by which to save the best.
         cfg.get("default_hooks", {}).get("checkpoint", {}).pop("save_best", None)
     check_data(cfg, "train", "val")
+    if args.targets is not None:
+        use_targets(cfg, args.targets)
     if args.amp:
         use_amp(cfg)
     if args.resume == "auto":

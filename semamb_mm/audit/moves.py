@@ -22,6 +22,7 @@ def summarise_moves(
     targets: np.ndarray,
     visible: np.ndarray,
     truth: np.ndarray | None = None,
+    names: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
     """Return figures of each group of landmarks, in percent of the face's unit.
 
@@ -30,7 +31,12 @@ def summarise_moves(
         targets: ``(N, K, 2)`` image pixels.
         visible: ``(N, K)`` bool; other landmarks do not count.
         truth: ``(N, K, 2)`` image pixels, where it is known.
+        names: Of the ``K`` landmarks: each has figures of its own where regions are not
+            known.
     """
+    groups = landmark_groups(annotations.shape[1])
+    if len(groups) == 1:
+        groups.update({name: [k] for k, name in enumerate(names)})
     unit = face_unit(annotations, visible)[:, None]
 
     def lengths(offsets: np.ndarray) -> np.ndarray:
@@ -41,7 +47,7 @@ def summarise_moves(
 
     moves = lengths(targets - annotations)
     summary = {}
-    for name, group in landmark_groups(annotations.shape[1]).items():
+    for name, group in groups.items():
         mask = np.zeros(visible.shape, bool)
         mask[:, group] = visible[:, group]
         if not mask.any():
@@ -63,10 +69,11 @@ def moves_table(summary: dict[str, dict[str, float]], num_keypoints: int) -> str
     with_truth = any("target_rms" in values for values in summary.values())
     columns = _FIGURES + _TRUE_FIGURES * with_truth
     lines = [percent_unit(num_keypoints)]
-    lines.append(f"{'landmarks':<12}" + "".join(f"{c:>16}" for c in columns))
+    width = max(12, *(len(name) + 1 for name in summary))
+    lines.append(f"{'landmarks':<{width}}" + "".join(f"{c:>16}" for c in columns))
     for name, values in summary.items():
         cells = "".join(f"{values[c]:>16.2f}" for c in columns)
-        lines.append(f"{name:<12}{cells}")
+        lines.append(f"{name:<{width}}{cells}")
     if with_truth:
         lines.append(
             "annotation_rms, target_rms: error of the annotations and of the latent "

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from mmengine.config import Config
 
 from tests import ROOT
+from tests.trees.coco_style import write_stock_data
 
 FACES = ROOT / "configs/semantic_alignment/slim-hourglass_sa_synthetic-96x96.py"
 CHARACTERS = ROOT / "configs/osm_caa/slim-resnet_osm-caa_omniglot-28x28.py"
@@ -15,6 +17,19 @@ NO_WORKERS = [
     for split in ("train", "val", "test")
     for option in ("num_workers=0", "persistent_workers=False")
 ]
+
+
+# Three lines of a user's, and what makes it small.
+STOCK = """
+_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/{}.py'
+model = dict(
+    backbone=dict(depth=18, stem_channels=8, base_channels=4, init_cfg=None),
+    head=dict(in_channels=32, deconv_out_channels=(8, 8, 8)))
+train_cfg = dict(max_epochs=1)
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+""".format("td-hm_res50_8xb64-210e_coco-256x192")
+BODIES = 12
 
 
 class Trained(NamedTuple):
@@ -43,6 +58,21 @@ def trained_faces(tmp_path_factory):
     ]
     train.main([str(FACES), "--work-dir", str(folder), "--cfg-options", *options])
     return Trained(str(FACES), folder / "epoch_2.pth", folder, options)
+
+
+@pytest.fixture(scope="session")
+def stock_bodies(tmp_path_factory):
+    """A plain detector of MMPose's after an epoch, in the folder of its user."""
+    from tools import train
+
+    folder = tmp_path_factory.mktemp("stock_bodies")
+    config = folder / "mine.py"
+    config.write_text(STOCK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_stock_data(folder, Config.fromfile(config), 17, BODIES)
+        train.main(["mine.py", "--work-dir", "plain", "--no-validate"])
+    return Trained("mine.py", folder / "plain/epoch_1.pth", folder, [])
 
 
 @pytest.fixture(scope="session")

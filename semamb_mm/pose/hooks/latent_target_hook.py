@@ -11,10 +11,11 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from mmpose.registry import HOOKS, MODELS
+from mmpose.registry import HOOKS
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from semamb_mm.pose.heads import in_place_of
 from semamb_mm.pose.latent_targets.keeper import TargetKeeper
 from semamb_mm.pose.latent_targets.making import TargetMaker
 from semamb_mm.pose.latent_targets.options import check_options
@@ -222,7 +223,9 @@ class LatentTargetHook(Hook):
     def _prepare_search(self, runner: Runner, head, use_udp: bool) -> None:
         """Make what searches a head's heatmaps, and see that it fits the data."""
         shared = self.keeper.shared
-        _check_landmarks(head, runner.train_dataloader.dataset, shared.num_keypoints)
+        in_place_of.check_landmarks(
+            head, runner.train_dataloader.dataset, shared.num_keypoints
+        )
         if self.temporal is not None and self.store is not None:
             self._tell_frames_that_agree(runner)
         self._head = head
@@ -404,56 +407,13 @@ def _by_epoch(runner: Runner) -> bool:
 
 
 def observed_head(runner: Runner):
-    """Return the head, whose heatmaps can be observed.
-
-    It may be the ``pose_head`` of another one, such as ``VisPredictHead``.
+    """Return the head of a runner's model, whose heatmaps can be observed.
 
     Raises:
         TypeError: If the model has another one.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    head = getattr(model, "head", None)
-    for candidate in (head, getattr(head, "pose_head", None)):
-        if hasattr(candidate, "register_heatmap_observer"):
-            return candidate
-    raise TypeError(_what_to_replace(head))
-
-
-def _what_to_replace(head) -> str:
-    """Return a message about a head that cannot be observed."""
-    inner = getattr(head, "pose_head", None)
-    key, stock = "model.head", type(head if inner is None else inner).__name__
-    if inner is not None:
-        key += ".pose_cfg"
-    ours = f"SemanticAlignment{stock}"
-    if stock in ("HeatmapHead", "CPMHead"):
-        ours = "SemanticAlignmentHead"
-    if MODELS.get(ours) is None:
-        return (
-            f"LatentTargetHook cannot search {key}.type='{stock}': there is no type "
-            "that takes its place. Heads of heatmaps (SemanticAlignmentHead) and of "
-            "SimCC distributions (SemanticAlignmentRTMCCHead) can be searched, see "
-            "'Which heads work' in docs/semantic_alignment.md"
-        )
-    return (
-        f"LatentTargetHook cannot search {key}.type='{stock}': give {key}.type='{ours}'"
-        ", with the same arguments"
-    )
-
-
-def _check_landmarks(head, dataset, num_keypoints: int) -> None:
-    """See that the head has a heatmap for each landmark.
-
-    Raises:
-        ValueError: If not.
-    """
-    if head.num_landmarks != num_keypoints:
-        raise ValueError(
-            f"the model finds {head.num_landmarks} landmarks (model.head.out_channels="
-            f"{head.out_channels}), but the train data set has {num_keypoints} "
-            f"({type(dataset).__name__}'s annotations): set model.head.out_channels "
-            "to fit the data"
-        )
+    return in_place_of.observed_head(model)
 
 
 def _restart_workers(runner: Runner) -> None:

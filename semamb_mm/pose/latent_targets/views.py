@@ -159,6 +159,20 @@ def batch_size_of(loader: DataLoader) -> int:
     return size or getattr(loader.batch_sampler, "batch_size", 1)
 
 
+def first_copies(dataset, samples: int) -> list[int]:
+    """Return indices of a data set that give each sample once, in the store's order.
+
+    All indices, where a wrapper does not tell which samples it gives.
+
+    Args:
+        dataset: A data set, or any nesting of wrappers.
+        samples: How many there are without the wrappers.
+    """
+    copies = Copies(dataset)
+    first = [i for i in range(len(dataset)) if copies.number(i) == 0]
+    return first if len(first) == samples else list(range(len(dataset)))
+
+
 def _draws_once(sampler: Sampler) -> bool:
     if isinstance(sampler, RandomSampler):
         return not sampler.replacement and sampler.num_samples <= len(

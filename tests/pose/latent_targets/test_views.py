@@ -17,6 +17,7 @@ from semamb_mm.pose.latent_targets.views import (
     View,
     ViewFetcher,
     ViewSampler,
+    first_copies,
     number_views,
     occurrence_numbers,
 )
@@ -53,6 +54,18 @@ def test_copies_of_a_sample_are_numbered():
     rare = ClassBalancedDataset(Balanced("a"), oversample_thr=0.6)
     assert len(rare) == 4 and numbers(rare) == [0, 0, 0, 1]
     assert numbers(Subset(faces, [2, 0, 2])) == [0, 0, 1]
+
+
+def test_each_sample_can_be_fetched_once():
+    faces = Faces("a")
+    repeated = RepeatDataset(faces, times=2)
+    assert first_copies(ConcatDataset([repeated, Faces("b")]), 6) == [0, 1, 2, 6, 7, 8]
+    both = ConcatDataset([faces, repeated])  # of one and the same data set
+    assert first_copies(both, 3) == list(range(9))
+    rare = ClassBalancedDataset(Balanced("a"), oversample_thr=0.6)
+    assert first_copies(rare, 3) == [0, 1, 2]
+    unknown = type("Unknown", (), dict(dataset=faces, __len__=lambda self: 5))()
+    assert first_copies(unknown, 3) == [0, 1, 2, 3, 4]
 
 
 def test_what_is_drawn_at_random_is_each_time_another_copy():
