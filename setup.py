@@ -118,6 +118,8 @@ setup(
         onnx=["onnx", "onnxruntime"],
         # This package's configs write their curves for it.
         tensorboard=["tensorboard"],
+        # The example config of a network from timm.
+        timm=["timm"],
     ),
     # No home of the code is known yet.
     project_urls={

@@ -30,6 +30,7 @@ TREES = {
     "market1501": make_market1501,
 }
 LATER = ("sop", "inshop", "market1501")
+NETWORKS = ("inception-v3", "resnet50")
 # The data sets of the paper, which have the whole ablation.
 ABLATED = ("cub-224x224", "cars196-224x224", "mars-256x128", "lpw-256x128")
 ROWS = {
@@ -40,12 +41,15 @@ ROWS = {
     "osm-caa-authors": (True, True),
     "osm-caa-val": (True, True),
     "osm-caa-frames": (True, True),
+    "osm-caa-classifier": (True, True),
 }
 AUTHORS = "osm-caa-authors"
 # Its checkpoint is chosen on training classes that are held out.
 CHOSEN = "osm-caa-val"
 # A sample is several frames.
 FRAMES = "osm-caa-frames"
+# MMPretrain's classifier with this package's head.
+CLASSIFIER = "osm-caa-classifier"
 # Rows of the ablation differ by their loss: one of them is trained with its own
 # network, the others with a tiny one in place of ResNet-50.
 OWN_NETWORK = "osm-caa"
@@ -53,6 +57,20 @@ TINY_NETWORK = [
     dict(type="ResNet", depth=18, stem_channels=4, base_channels=4),
     dict(type="GlobalAveragePooling"),
 ]
+# Other networks are themselves, but narrow: options of the first part, channels.
+NARROW = {
+    "vit-base-p16": (
+        dict(
+            arch=dict(
+                embed_dims=24, num_layers=1, num_heads=2, feedforward_channels=48
+            ),
+            img_size=75,
+        ),
+        24,
+    ),
+    "convnext-tiny": (dict(arch=dict(depths=[1] * 4, channels=[8] * 4)), 8),
+    "timm-resnet50": (dict(model_name="resnet10t", pretrained=False), 512),
+}
 # The smallest that InceptionV3 takes is 75 pixels wide.
 SMALL = {
     "RandomResizedCrop": dict(scale=75),
@@ -73,8 +91,27 @@ def parts(path):
     return row, data.split("-")[0]
 
 
-TRAINED = [p for p in CONFIGS if parts(p)[0] == OWN_NETWORK or "v3" not in p.stem]
-SWAPPED = [p for p in CONFIGS if p not in TRAINED]
+CLASSIFIERS = [p for p in CONFIGS if parts(p)[0] == CLASSIFIER]
+SWAPPED = [p for p in CONFIGS if "v3" in p.stem and parts(p)[0] != OWN_NETWORK]
+TRAINED = [p for p in CONFIGS if p not in CLASSIFIERS + SWAPPED]
+
+
+def make_narrow(cfg, network, own_network):
+    """Take the pretrained weights, which are a download, and the width away."""
+    if network.startswith("timm"):
+        pytest.importorskip("timm", reason="timm is not installed")
+    if network in NARROW:
+        options, cfg.model.head.in_channels = NARROW[network]
+        cfg.model.image_encoder[0].update(options)
+    if own_network:
+        for part in cfg.model.image_encoder:
+            part.pop("init_cfg", None)
+        return
+    poolings = cfg.model.image_encoder[2:]  # of tracklets
+    for pooling in poolings:
+        pooling.in_channels = 32
+    cfg.model.image_encoder = [*TINY_NETWORK, *poolings]
+    cfg.model.head.in_channels = 32
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
@@ -86,15 +123,7 @@ def test_config_trains_and_tests(path, trees, tmp_path, monkeypatch):
     loss = cfg.model.head.loss
     assert (loss.osm, loss.caa) == ROWS[row]
     own_network = row == OWN_NETWORK and data not in LATER
-    if own_network:
-        for part in cfg.model.image_encoder:
-            part.pop("init_cfg", None)  # the pretrained weights are a download
-    elif data != "omniglot":
-        poolings = cfg.model.image_encoder[2:]  # of tracklets
-        for pooling in poolings:
-            pooling.in_channels = 32
-        cfg.model.image_encoder = [*TINY_NETWORK, *poolings]
-        cfg.model.head.in_channels = 32
+    make_narrow(cfg, path.stem.split("_")[0], own_network or data == "omniglot")
     loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
     for loader in loaders:
         loader.update(batch_size=4, num_workers=0, persistent_workers=False)
@@ -129,6 +158,29 @@ def test_config_trains_and_tests(path, trees, tmp_path, monkeypatch):
     assert 0 <= metrics[score] <= 100
 
 
+@pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
+def test_a_stock_classifier_trains_and_tests(path, trees, tmp_path, monkeypatch):
+    init_default_scope("mmpretrain")
+    monkeypatch.setenv("DATA_ROOT", trees["cub"])
+    cfg = Config.fromfile(str(path))
+    cfg.model.backbone = TINY_NETWORK[0]
+    cfg.model.head.in_channels = 32
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+        for step in loader.dataset.pipeline:
+            step.update(dict(crop_size=32) if "Crop" in step.type else {})
+            step.update(dict(scale=40) if step.type == "Resize" else {})
+    cfg.train_dataloader.batch_sampler.num_samples_per_class = 2
+    cfg.train_cfg.update(max_epochs=1, val_interval=2)
+    cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
+    cfg.work_dir = str(tmp_path)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == len(runner.train_dataloader) >= 2
+    assert "train/attention_mean" in runner.message_hub.log_scalars
+    assert 0 <= runner.test()["accuracy/top1"] <= 100
+
+
 @pytest.mark.parametrize("path", SWAPPED, ids=lambda path: path.stem)
 def test_the_other_network_is_the_only_difference(path):
     twin = path.with_name(path.name.replace("inception-v3", "resnet50"))
@@ -145,13 +197,15 @@ def test_every_data_set_has_every_row_with_both_networks():
     names = {
         path.stem
         for path in CONFIGS
-        if path.stem.endswith(ABLATED) and parts(path)[0] not in (CHOSEN, FRAMES)
+        if path.stem.startswith(NETWORKS)
+        and path.stem.endswith(ABLATED)
+        and parts(path)[0] not in (CHOSEN, FRAMES)
     }
     assert names == {
         f"{network}_{row}_{data}"
-        for network in ("inception-v3", "resnet50")
+        for network in NETWORKS
         for row in ROWS
-        if row not in (CHOSEN, FRAMES)
+        if row not in (CHOSEN, FRAMES, CLASSIFIER)
         for data in ABLATED
         if network == "resnet50" or row != AUTHORS
     }

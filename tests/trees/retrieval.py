@@ -20,6 +20,7 @@ def make_cub(root, classes=5, per_class=3):
     """CUB_200_2011; image ids count in the order of classes."""
     root = Path(root)
     lines = dict(images=[], image_class_labels=[], bounding_boxes=[], classes=[])
+    lines["train_test_split"] = []  # by images; the retrieval data set ignores it
     number = 0
     for c in range(1, classes + 1):
         name = f"{c:03d}.Bird_{c}"
@@ -29,6 +30,7 @@ def make_cub(root, classes=5, per_class=3):
             save_image(root / "images" / name / f"Bird_{c}_{i}.jpg", number)
             lines["images"].append(f"{number} {name}/Bird_{c}_{i}.jpg")
             lines["image_class_labels"].append(f"{number} {c}")
+            lines["train_test_split"].append(f"{number} {i % 2}")
             lines["bounding_boxes"].append(f"{number} 4.0 2.0 20.0 10.0")
     for name, content in lines.items():
         (root / f"{name}.txt").write_text("\n".join(content) + "\n")
