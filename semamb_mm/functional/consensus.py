@@ -56,26 +56,30 @@ def consensus_targets(
     ``o - p``. ``C`` is measured over the samples, its correlations shrunk towards
     none by the share ``a``, the more the fewer the samples (Schaefer and Strimmer
     2005). What the other coordinates do not explain of coordinate ``j`` (Guttman
-    1953) is taken for the annotator's own: ``E = noise_share * (1 - a^2) *
-    diag(u)`` with ``u_j = |r_j|^2 / (n - 1 - tr(2 S - S^2))``. Here ``r_j`` is the
-    residual of the ridge regression on the others that belongs to ``a``, and ``S =
-    (1 - a) C ((1 - a) C + a diag(C))^-1`` stands for its smoother (Hastie and
-    Tibshirani 1990, section 3.5). Landmarks of a curve that has no definite ends,
-    such as a face's contour, may also slide along it together; their coordinates
-    along it get the covariance ``slide_share / (1 - slide_share) * sqrt(E_i E_j)``
-    on top. ``N`` is ``C - E`` without its negative eigenvalues. The mean of ``o -
-    p`` is kept: where all annotators agree, they define the landmark.
+    1953) is taken for the annotator's own: ``E = noise_share * diag(u - a^2 m)`` with
+    ``u_j = |r_j|^2 / (n - 1 - tr(2 S - S^2))``. Here ``r_j`` is the residual of the
+    ridge regression on the others that belongs to ``a``, and ``S = (1 - a) C ((1 - a) C
+    + a diag(C))^-1`` stands for its smoother (Hastie and Tibshirani 1990, section 3.5).
+    Of what the others explain, shrunk correlations miss the share ``a^2``. ``m`` bounds
+    it: the sum of a coordinate's squared correlations without what chance adds to them,
+    and two standard errors of it, times ``C_jj``; at most ``u_j``, which it is where
+    ``shrinkage`` is given. So where nothing is correlated, all is the annotator's, as
+    soon as there are enough samples to know. Landmarks of a curve that has no definite
+    ends, such as a face's contour, may also slide along it together; their coordinates
+    along it get the covariance ``slide_share / (1 - slide_share) * sqrt(E_i E_j)`` on
+    top. ``N`` is ``C - E`` without its negative eigenvalues. The mean of ``o - p`` is
+    kept: where all annotators agree, they define the landmark.
 
     What the others do not explain is the annotator's error only where the network has
-    no error of each landmark's own. ``spread`` bounds it. Of ``m`` views, ``W`` being
+    no error of each landmark's own. ``spread`` bounds it. Of ``v`` views, ``W`` being
     the variance of a single view (its part that other landmarks do not share, if
-    ``scatter`` tells), the mean errs by ``W / m``, and by what is the same in all
-    views, for which ``network_share * W`` is allowed. So ``E = (1 - a^2) * min(
-    noise_share * u, u - w)`` with ``w = (network_share + 1 / m) * W``, averaged over
-    the samples and a standard error of ``u`` larger, and 0 where ``w`` is above ``u``.
-    Gross errors are taken back in the share ``1 - w / u``, and only beyond ``clip``
-    deviations of their own sample's views; and a sample whose own views scatter more
-    than is usual moves less.
+    ``scatter`` tells), the mean errs by ``W / v``, and by what is the same in all
+    views, for which ``network_share * W`` is allowed. So ``E`` is at
+    most ``(1 - a^2 m / u) (u - w)`` with ``w = (network_share + 1 / v) * W`` of ``v``
+    views, averaged over the samples and a standard error of ``u`` larger, and 0 where
+    ``w`` is above ``u``. Gross errors are taken back in the share ``1 - w / u``, and
+    only beyond ``clip`` deviations of their own sample's views; and a sample whose own
+    views scatter more than is usual moves less.
 
     Assumed: annotators' errors are independent between landmarks, but for sliding and
     for what is the same in all samples; of the network's own error the views show
@@ -100,8 +104,8 @@ def consensus_targets(
         clip: An annotation further from what the others explain than so many
             deviations is a gross error: what is beyond is taken back in full, and
             neither moves other landmarks nor counts in ``C`` (Huber's winsorizing).
-        shrinkage: ``a`` in (0, 1], if it shall not be estimated. At 1, as with a
-            handful of samples, nothing can be told apart: all but gross errors stay.
+        shrinkage: ``a`` in (0, 1], if it shall not be estimated. At 1 nothing can be
+            told apart, as with a handful of samples: all but gross errors stay.
         visible: ``(N, K)``; landmarks with 0 keep their annotation and count
             nowhere.
         spread: ``(N, K, 3)`` covariance ``xx, yy, xy`` of a single view around the

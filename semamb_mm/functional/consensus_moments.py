@@ -348,6 +348,8 @@ class _Explained(NamedTuple):
             without any difference, so that they stay as they are.
         precision: Its inverse.
         unexplained: ``(2 K,)`` variance that the others do not explain.
+        missed: ``(2 K,)`` part of it that they would explain without shrinking, at
+            most.
         freedom: How many samples explaining has used up.
         still: ``(2 K,)``, coordinates without any difference.
         shrinkage: ``a``.
@@ -358,6 +360,7 @@ class _Explained(NamedTuple):
     covariance: Tensor
     precision: Tensor
     unexplained: Tensor
+    missed: Tensor
     freedom: Tensor
     still: Tensor
     shrinkage: float
@@ -436,7 +439,9 @@ class Moments:
         still = products.diagonal() <= 1e-12 * self._sum["products"].diagonal()
         covariance = covariance.masked_fill(still | still[:, None], 0)
         variance = covariance.diagonal()
-        a = self._shrinkage(covariance, pairs) if shrinkage is None else shrinkage
+        a, explainable = shrinkage, torch.ones_like(variance)
+        if a is None:
+            a, explainable = self._shrinkage(covariance, pairs)
         shrunk = (1 - a) * covariance
         full = shrunk + torch.diag(torch.where(still, 1, a * variance))
         precision = torch.linalg.inv(full)
@@ -447,10 +452,19 @@ class Moments:
         freedom = 2 * smoother.trace() - (smoother @ smoother).trace()
         unexplained = rest / (number - 1 - freedom).clamp(min=1)
         unexplained = torch.minimum(unexplained, variance)
-        return _Explained(number, mean, full, precision, unexplained, freedom, still, a)
+        # Of what the others explain, so much is lost by shrinking.
+        missed = a**2 * torch.minimum(explainable * variance, unexplained)
+        return _Explained(
+            *(number, mean, full, precision, unexplained, missed, freedom, still, a)
+        )
 
-    def _shrinkage(self, covariance: Tensor, pairs: Tensor) -> float:
-        """Return how far to shrink correlations (Schaefer and Strimmer 2005)."""
+    def _shrinkage(self, covariance: Tensor, pairs: Tensor) -> tuple[float, Tensor]:
+        """Return how far to shrink correlations (Schaefer and Strimmer 2005).
+
+        And which share of each coordinate's variance the others explain at most,
+        ``(2 K,)``: the sum of its squared correlations, without what chance adds to
+        them, and two standard errors of that.
+        """
         deviation = covariance.diagonal().sqrt()
         scale = torch.where(deviation > 0, deviation, torch.inf)
         correlation = covariance / torch.outer(scale, scale)
@@ -458,10 +472,15 @@ class Moments:
         uncertain = squares / pairs - correlation**2
         uncertain = uncertain * pairs**2 / (pairs - 1).clamp(min=1) ** 3
         others = 1 - torch.eye(len(scale), dtype=scale.dtype, device=scale.device)
-        strength = (correlation**2 * others).sum()
-        strength = strength.clamp(min=torch.finfo(scale.dtype).tiny)
+        strength = correlation**2 * others
+        uncertain = uncertain * others
         least = float(1 / self._sum["samples"])
-        return float(((uncertain * others).sum() / strength).clamp(least, 1))
+        total = strength.sum().clamp(min=torch.finfo(scale.dtype).tiny)
+        a = float((uncertain.sum() / total).clamp(least, 1))
+        # By chance a squared correlation is 1 / n, and deviates from it by sqrt(2) / n.
+        chance = (2 * others.square() / pairs.square()).sum(1).sqrt()
+        explainable = (strength - uncertain).sum(1).clamp(min=0) + 2 * chance
+        return a, explainable.clamp(max=1)
 
 
 class ConsensusMoments(Moments):
@@ -521,8 +540,8 @@ class ConsensusMoments(Moments):
         own = self._own(found.number)
         least = (1 - options.noise_share) * found.unexplained
         kept = (found.unexplained - torch.maximum(own, least)).clamp(min=0)
-        # Where no correlation can be measured nothing can be told apart.
-        kept = (1 - found.shrinkage**2) * kept
+        # Where correlations cannot be measured nothing can be told apart.
+        kept = kept * (1 - found.missed / found.unexplained.clamp(min=1e-300))
         noise = _noise(kept, options.sliding, options.slide_share)
         network = _nonnegative(found.covariance - noise)
         pull = -torch.linalg.solve(network + noise, noise)
