@@ -81,19 +81,25 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def model_parser(
-    description: str | None, device: bool = True
+    description: str | None, device: bool = True, checkpoint: bool = True
 ) -> argparse.ArgumentParser:
     """Return a parser of what a tool needs to open a trained model.
 
     Args:
         description: The tool's docstring, printed as it is.
         device: Whether the model may run on another device than the CPU.
+        checkpoint: Whether there is one already.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", help="config that the checkpoint was trained with")
-    parser.add_argument("checkpoint")
+    if checkpoint:
+        parser.add_argument(
+            "config", help="config that the checkpoint was trained with"
+        )
+        parser.add_argument("checkpoint")
+    else:
+        parser.add_argument("config", help="config file")
     if device:
         parser.add_argument("--device", default="cpu")
     add_cfg_options(parser)
@@ -179,7 +185,7 @@ def open_searchable_model(config: Config, checkpoint: str | os.PathLike, device=
     """Return a config's estimator with a head whose heatmaps can be searched.
 
     Args:
-        config: Of a plain or an aligned detector; its head's type is changed.
+        config: Of a plain or an aligned detector; stays as it is.
         checkpoint: Its weights.
         device: Where it runs.
 
@@ -188,6 +194,7 @@ def open_searchable_model(config: Config, checkpoint: str | os.PathLike, device=
     """
     from semamb_mm.pose.heads.in_place_of import align_head
 
+    config = deepcopy(config)
     try:
         align_head(config.model)
     except TypeError as error:
@@ -290,6 +297,25 @@ def _data_roots(settings) -> Iterator[str]:
         settings = list(settings.values())
     for part in settings if isinstance(settings, (list, tuple)) else ():
         yield from _data_roots(part)
+
+
+def refuse_inside(option: str, out_dir: Path, samples: Sequence[tuple]) -> None:
+    """Stop before anything is written into the data's own folder.
+
+    Args:
+        option: Of the command line, for the message.
+        out_dir: Its folder.
+        samples: Data set and index of each.
+
+    Raises:
+        SystemExit: If it lies inside a data root.
+    """
+    for root in {getattr(leaf, "data_root", None) for leaf, _ in samples}:
+        if root and out_dir.resolve().is_relative_to(Path(root).resolve()):
+            raise SystemExit(
+                f"{option} {out_dir} lies inside the data root {root}: name a folder "
+                "elsewhere, the data is never touched"
+            )
 
 
 def training_set(config: Config, pipeline, **changes):

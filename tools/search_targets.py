@@ -67,7 +67,7 @@ def main(argv=None):
         seed=args.seed,
     )
     folder = claim(f"{args.out}.views", made_by)
-    results = search_views(search, folder, args.views, seed=args.seed)
+    results = search_views(lambda: search, folder, args.views, seed=args.seed)
     maker = make_targets(samples.store, results, making)
     write_targets(args.out, samples.store, dict(made_by, views=args.views))
     shutil.rmtree(folder)

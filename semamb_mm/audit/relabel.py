@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,52 @@ def relabel_drawn(name: str, keypoints: np.ndarray, folder: str | os.PathLike) -
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_pts(folder / f"{name.replace('/', '_')}.pts", keypoints)
+
+
+def relabel_samples(
+    infos: Sequence[Mapping],
+    samples: Sequence[tuple],
+    labels: np.ndarray,
+    folder: Path,
+) -> None:
+    """Write the annotations of data sets with new positions, in their own format.
+
+    Args:
+        infos: What the data sets give of each sample.
+        samples: Data set and index of each. Its ``ann_file`` tells the format: a COCO
+            file, or else ``.pts`` files below its ``data_root``.
+        labels: ``(N, K, 2)`` image pixels; NaN leaves a landmark alone.
+        folder: Where to; with several data sets each has a folder in it.
+    """
+    leaves = distinct_leaves(samples)
+    for number, leaf in enumerate(leaves):
+        mine = [j for j, (other, _) in enumerate(samples) if other is leaf]
+        part = folder if len(leaves) == 1 else folder / str(number)
+        annotations = leaf.ann_file if isinstance(leaf.ann_file, str) else ""
+        if annotations.endswith(".json"):
+            ids = [infos[j]["id"] for j in mine]
+            relabel_coco(annotations, ids, labels[mine], part)
+            continue
+        for j in mine:
+            relabel_sample(leaf, infos[j], labels[j], part)
+        for name in (leaf.ann_file,) if annotations else leaf.ann_file or ():
+            with atomic_write(part / Path(name).name, "wb") as file:
+                file.write(Path(name).read_bytes())
+
+
+def distinct_leaves(samples: Sequence[tuple]) -> list:
+    """Return the data sets that samples come from, each once."""
+    return list({id(leaf): leaf for leaf, _ in samples}.values())
+
+
+def relabel_sample(leaf, info: Mapping, keypoints: np.ndarray, folder: Path) -> None:
+    """Write a sample's .pts file; hidden landmarks (NaN) keep the position it has."""
+    keypoints = np.where(np.isfinite(keypoints), keypoints, info["keypoints"][0, :, :2])
+    if "://" in str(info["img_path"]):
+        relabel_drawn(info["sample_key"], keypoints, folder)
+        return
+    root, origin = leaf.data_root or ".", getattr(leaf, "origin", 0)
+    relabel_pts(info["img_path"], root, keypoints, folder, origin)
 
 
 def relabel_coco(

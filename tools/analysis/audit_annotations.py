@@ -29,10 +29,9 @@ import numpy as np
 
 from semamb_mm import cli
 from semamb_mm.audit import THRESHOLD, decide
-from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
+from semamb_mm.audit.relabel import relabel_samples
 from semamb_mm.audit.report import write_landmarks, write_page, write_samples
 from semamb_mm.audit.scores import check_number
-from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.inference import predict, read_image
 from semamb_mm.pose.latent_targets.samples import keyed_annotations, located_samples
 
@@ -65,7 +64,7 @@ def main(argv=None):
     dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
     samples = located_samples(dataset)
     out_dir = Path(args.out_dir)
-    refuse_inside(out_dir, samples)
+    cli.refuse_inside("--out-dir", out_dir, samples)
     try:
         check_number(len(samples))
     except ValueError as error:
@@ -89,7 +88,7 @@ def main(argv=None):
     out_dir.mkdir(parents=True, exist_ok=True)
     write_landmarks(out_dir / "landmarks.csv", audit)
     write_samples(out_dir / "samples.csv", audit)
-    relabel(infos, samples, audit.labels, out_dir / "relabelled")
+    relabel_samples(infos, samples, audit.labels, out_dir / "relabelled")
     write_page(
         out_dir / "audit.html",
         audit,
@@ -107,22 +106,6 @@ def main(argv=None):
     )
 
 
-def refuse_inside(out_dir, samples):
-    """Stop before anything is written into the data's own folder."""
-    for leaf in distinct_leaves(samples):
-        root = getattr(leaf, "data_root", None)
-        if root and out_dir.resolve().is_relative_to(Path(root).resolve()):
-            raise SystemExit(
-                f"--out-dir {out_dir} lies inside the data root {root}: name a folder "
-                "elsewhere, the data is never touched"
-            )
-
-
-def distinct_leaves(samples):
-    """Return the data sets that the samples come from, each once."""
-    return list({id(leaf): leaf for leaf, _ in samples}.values())
-
-
 def visible_keypoints(info):
     """Return ``(K, 2)`` annotated landmarks in image pixels, NaN where not visible."""
     visible = np.ravel(info["keypoints_visible"][0]) > 0
@@ -138,34 +121,6 @@ def latent_targets(checkpoint, keys, annotations):
     rows = cli.rows_of(store, keys, checkpoint)
     targets = store.targets[rows].double().numpy()
     return np.where(np.isfinite(annotations), targets, np.nan)
-
-
-def relabel(infos, samples, labels, folder):
-    """Write the annotations with new positions, in their own format."""
-    leaves = distinct_leaves(samples)
-    for number, leaf in enumerate(leaves):
-        mine = [j for j, (other, _) in enumerate(samples) if other is leaf]
-        part = folder if len(leaves) == 1 else folder / str(number)
-        annotations = leaf.ann_file if isinstance(leaf.ann_file, str) else ""
-        if annotations.endswith(".json"):
-            ids = [infos[j]["id"] for j in mine]
-            relabel_coco(annotations, ids, labels[mine], part)
-            continue
-        for j in mine:
-            relabel_sample(leaf, infos[j], labels[j], part)
-        for name in (leaf.ann_file,) if annotations else leaf.ann_file or ():
-            with atomic_write(part / Path(name).name, "wb") as file:
-                file.write(Path(name).read_bytes())
-
-
-def relabel_sample(leaf, info, keypoints, folder):
-    """Write a sample's .pts file; hidden landmarks (NaN) keep the position it has."""
-    keypoints = np.where(np.isfinite(keypoints), keypoints, info["keypoints"][0, :, :2])
-    if "://" in str(info["img_path"]):
-        relabel_drawn(info["sample_key"], keypoints, folder)
-        return
-    root, origin = leaf.data_root or ".", getattr(leaf, "origin", 0)
-    relabel_pts(info["img_path"], root, keypoints, folder, origin)
 
 
 if __name__ == "__main__":

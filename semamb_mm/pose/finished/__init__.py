@@ -1,6 +1,8 @@
 """Targets of finished detectors: restart and cross-fitting.
 
 - ``search``: samples are searched in several augmented views, targets made of all;
+- ``folds``: which samples are held out, and configs that train on the others;
+- ``fold_runs``: those trainings, one process after the other;
 - ``work``: what long work has done is kept, and nothing is mixed.
 """
 

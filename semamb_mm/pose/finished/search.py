@@ -9,7 +9,7 @@ training mode.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -215,7 +215,6 @@ class FinishedSearch:
                 self.model(data["inputs"], data["data_samples"], mode="tensor")
                 results.append(self.search(heatmaps.pop(), batch["data_samples"]))
         result = SearchResult.join(results).compact()
-        result.views.fill_(view)
         wanted = set(range(len(self.samples)) if rows is None else rows)
         if set(result.indices.tolist()) != wanted:
             raise RuntimeError(
@@ -226,7 +225,7 @@ class FinishedSearch:
 
 
 def search_views(
-    search: FinishedSearch,
+    opened: Callable[[], FinishedSearch],
     folder: Path,
     views: int,
     *,
@@ -237,25 +236,26 @@ def search_views(
     """Search several views; those that lie in a folder already are not repeated.
 
     Args:
-        search: The search.
-        folder: Where each view is kept as it is found; see :func:`claim`.
+        opened: Gives the search, if there is anything to search.
+        folder: Where each view is kept as it is found.
         views: How many.
         seed: Of the augmentation.
         rows: Of the store; None for all.
-        first: The first one's number; the others count on.
+        first: Number of the first one among all views of these samples.
     """
-    results = []
-    for view in range(first, first + views):
+    results, search = [], None
+    for view in range(views):
         path = folder / f"view{view}.npz"
         if not path.is_file():
-            print(f"view {view - first + 1} of {views}", file=sys.stderr)
+            print(f"view {view + 1} of {views}", file=sys.stderr)
+            search = search or opened()
             found = search(seed, view, rows)
             with atomic_write(path, "wb") as file:
                 np.savez(file, **{n: getattr(found, n).numpy() for n in _FIELDS})
         with np.load(path, allow_pickle=False) as arrays:
-            results.append(
-                SearchResult(**{n: torch.from_numpy(arrays[n]) for n in _FIELDS})
-            )
+            found = SearchResult(**{n: torch.from_numpy(arrays[n]) for n in _FIELDS})
+        found.views.fill_(first + view)
+        results.append(found)
     return results
 
 

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from semamb_mm.audit import relabel
 from semamb_mm.formats.pts import read_pts, write_pts
 from semamb_mm.pose.datasets import (
     PtsFaceDataset,
@@ -112,7 +113,7 @@ def test_a_hidden_landmark_keeps_its_place_in_the_relabelled_file(tmp_path):
     assert not info["keypoints_visible"][0, 9]
     labels = old + 1
     labels[9] = np.nan
-    audit_annotations.relabel_sample(faces, info, labels, tmp_path / "new")
+    relabel.relabel_sample(faces, info, labels, tmp_path / "new")
     new = read_pts(tmp_path / "new/images/000000.pts", 68)
     np.testing.assert_allclose(new[9], old[9], atol=1e-2)
     np.testing.assert_allclose(

@@ -1,0 +1,175 @@
+"""Make training targets with detectors that have not seen what they search.
+
+Divides the training samples of CONFIG into folds. For each fold, and each seed, trains
+CONFIG without it, by the stock Runner; then the held-out samples are searched in
+several augmented views. Targets are made of all views of all seeds and all annotations
+together: out of fold, the annotators' errors and the network's are independent. Then
+train on them:
+
+    python tools/train.py CONFIG --targets targets.npz
+
+Samples of one picture stay in one fold; of one video, person or patient, if --group-key
+or --groups says so. Search and consensus have the options of CONFIG's LatentTargetHook
+if it has one, else their defaults. Give the same command again after a stop: finished
+trainings are not repeated, stopped ones go on. So do more --seeds or more --views.
+"""
+
+try:
+    import semamb_mm.pose  # noqa: F401
+except ImportError as error:
+    raise SystemExit(
+        f"{error}\nIn a checkout, type 'source .venv/bin/activate'; docs/install.md"
+    ) from error
+
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from semamb_mm import cli
+from semamb_mm.audit.relabel import relabel_samples
+from semamb_mm.pose.finished.fold_runs import FoldRun
+from semamb_mm.pose.finished.folds import (
+    PICTURE,
+    assign_folds,
+    check_rows,
+    groups_of,
+    keep_rows,
+)
+from semamb_mm.pose.finished.search import (
+    AugmentedSamples,
+    FinishedSearch,
+    Making,
+    make_targets,
+    moves_report,
+    search_views,
+)
+from semamb_mm.pose.finished.work import claim, text_hash
+from semamb_mm.pose.latent_targets import (
+    keyed_annotations,
+    located_samples,
+    write_targets,
+)
+
+TRAIN = Path(__file__).with_name("train.py")
+
+
+def parse_args(argv=None):
+    """Return the command line's options."""
+    parser = cli.model_parser(__doc__, checkpoint=False)
+    parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="detectors of each fold (%(default)s)"
+    )
+    parser.add_argument("--out", default="targets.npz", help="(%(default)s)")
+    parser.add_argument(
+        "--work-dir", help="of the trainings (default: work_dirs/cross_fit/CONFIG)"
+    )
+    groups = parser.add_mutually_exclusive_group()
+    groups.add_argument(
+        "--group-key",
+        default=PICTURE,
+        help="what of a sample's info or annotation names its group (%(default)s)",
+    )
+    groups.add_argument(
+        "--groups", metavar="FILE", help="JSON: sample key to group, for every sample"
+    )
+    parser.add_argument(
+        "--gpus", type=int, default=1, help="that each training uses (%(default)s)"
+    )
+    parser.add_argument(
+        "--relabel",
+        metavar="FOLDER",
+        help="write the targets as annotations, too, in the data set's own format",
+    )
+    cli.add_view_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Train, search, make targets, write them, and print what moved."""
+    args = parse_args(argv)
+    config = cli.open_config(args)
+    cli.check_data(config, "train")
+    making = Making.of_config(cli.config_of_hook(args, config))
+    samples = AugmentedSamples(config.train_dataloader, batch_size=args.batch_size)
+    making.maker().check(samples.store)
+    located = located_samples(samples.dataset)
+    keys, infos = zip(*keyed_annotations(located))
+    folds = divide(args, keys, infos)
+    if args.relabel:
+        cli.refuse_inside("--relabel", Path(args.relabel), located)
+    work_dir = args.work_dir or f"work_dirs/cross_fit/{Path(args.config).stem}"
+    made_by = dict(
+        tool="cross_fit",
+        data=text_hash(samples.store.fingerprint),
+        config=text_hash(str(config.to_dict())),
+        folds=text_hash(str(folds)),
+    )
+    work_dir = claim(work_dir, made_by)
+    plans = [plan(config, located, keys, folds, fold) for fold in range(args.folds)]
+    check_rows(plans[0], [key for key, fold in zip(keys, folds) if fold != 0])
+    results = []
+    for seed in range(args.seeds):
+        for fold in range(args.folds):
+            run = FoldRun(work_dir / f"seed{seed}_fold{fold}", seed, plans[fold])
+            rows = [row for row, other in enumerate(folds) if other == fold]
+            print(f"seed {seed}, fold {fold}: {len(rows)} samples held out", flush=True)
+            if not run.finished:
+                run.train(TRAIN, args.gpus)
+            results += search_views(
+                partial(opened, config, run.checkpoint, args.device, samples, making),
+                run.folder / "found" / text_hash(json.dumps(making.options()))[:12],
+                args.views,
+                seed=seed,
+                rows=rows,
+                first=seed * args.views,
+            )
+    maker = make_targets(samples.store, results, making)
+    made_by.update(making=making.options(), views=args.views, seeds=args.seeds)
+    write_targets(args.out, samples.store, made_by)
+    print(moves_report(samples, maker))
+    print(f"wrote {args.out}")
+    if args.relabel:
+        labels = samples.store.targets.double().numpy()
+        hidden = ~samples.store.visible.numpy()
+        relabel_samples(
+            infos,
+            located,
+            np.where(hidden[..., None], np.nan, labels),
+            Path(args.relabel),
+        )
+        print(f"wrote the targets as annotations into {args.relabel}")
+
+
+def divide(args, keys, infos):
+    """Return the fold of each sample."""
+    given = None
+    if args.groups:
+        given = json.loads(Path(args.groups).read_text())
+    try:
+        groups = groups_of(keys, infos, args.group_key, given)
+        folds = assign_folds(groups, args.folds)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    sizes = ", ".join(str(n) for _, n in sorted(Counter(folds).items()))
+    print(f"{len(keys)} samples, {len(set(groups))} groups; folds of {sizes} samples")
+    return folds
+
+
+def plan(config, located, keys, folds, fold):
+    """Return the config that trains without a fold."""
+    rows = [row for row in range(len(keys)) if folds[row] != fold]
+    return keep_rows(config, located, rows)
+
+
+def opened(config, checkpoint, device, samples, making):
+    """Return the search with a finished detector."""
+    model = cli.open_searchable_model(config, checkpoint, device)
+    return FinishedSearch(model, samples, making)
+
+
+if __name__ == "__main__":
+    main()
