@@ -9,6 +9,13 @@ from .chi_square import (
 from .consensus import consensus_by_chunks, consensus_targets
 from .consensus_moments import ConsensusOptions, ConsensusRows, ViewScatter
 from .curves import curve_tangents
+from .error_split import (
+    ErrorSplit,
+    detector_change,
+    half_samples,
+    interval,
+    split_errors,
+)
 from .pair_mining import (
     caa_scores,
     gaussian_weights,
@@ -22,6 +29,7 @@ from .temporal import temporal_targets
 __all__ = [
     "ConsensusOptions",
     "ConsensusRows",
+    "ErrorSplit",
     "ViewScatter",
     "caa_scores",
     "chi_square_loss",
@@ -29,12 +37,16 @@ __all__ = [
     "consensus_by_chunks",
     "consensus_targets",
     "curve_tangents",
+    "detector_change",
     "gaussian_patch",
     "gaussian_weights",
+    "half_samples",
+    "interval",
     "osm_scores",
     "pearson_chi_square",
     "search_latent_targets",
     "search_separable_targets",
+    "split_errors",
     "temporal_targets",
     "weighted_contrastive_loss",
 ]

@@ -29,7 +29,7 @@ train_cfg = dict(max_epochs=1)
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
 val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
 """.format("td-hm_res50_8xb64-210e_coco-256x192")
-BODIES = 12
+BODIES = 20
 
 
 class Trained(NamedTuple):

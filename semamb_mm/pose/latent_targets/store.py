@@ -316,6 +316,13 @@ class LatentTargetStore:
         hidden = ~self.visible
         self.targets[hidden] = self.found[hidden] = self.annotations[hidden]
 
+    def forget(self) -> None:
+        """Begin anew: targets at the annotations, and nothing was searched."""
+        for part in (self.energies, self.counts, self.spread, self.scatter.sums):
+            part.zero_()
+        self.targets.copy_(self.annotations)
+        self.found.copy_(self.annotations)
+
     def _take(self, saved: SavedTargets, rows: Tensor) -> None:
         """Take over some rows of what was saved."""
         counts, spread = saved.counts[rows], saved.spread
