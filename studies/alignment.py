@@ -22,6 +22,11 @@ Parts, one or several of:
 Wherever annotations are noisy, "perfect targets" trains on the truth (real faces: on
 the annotations before they were displaced) from the epoch where the search would start.
 
+Only if --methods names them, in ``noise`` and ``real``: "restart" and "cross-fit",
+which train from the first epoch on targets that the finished plain detector, or
+detectors of five folds, found (tools/search_targets.py, tools/cross_fit.py). So they
+take two and seven trainings.
+
 Plain and aligned runs of a seed share everything up to the epoch where the search
 starts, so that part is trained once: the aligned run resumes from the plain one's
 checkpoint, which gives what an uninterrupted run gives.
@@ -33,7 +38,7 @@ repeated and stopped ones go on: give the command again.
 
 import os
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +62,7 @@ from .engine import (
     NOTHING_FINISHED,
     ROOT,
     Change,
+    Made,
     Run,
     copy_face,
     curve,
@@ -166,12 +172,33 @@ class Method:
         changes: To it.
         start: First epoch that differs, if not the case's.
         searches: Whether the config has a LatentTargetHook.
+        targets: Makes those that it trains on from the first epoch, of plain training.
     """
 
     config: Path
     changes: tuple[Change, ...] = ()
     start: int | None = None
     searches: bool = True
+    targets: Callable[[Run], Made] | None = None
+
+
+# Take several trainings: only if they are asked for.
+ON_REQUEST = ("restart", "cross-fit")
+
+
+def restarted(plain: Run) -> Made:
+    """Return targets that the finished plain detector finds."""
+    out = plain.folder / "targets.npz"
+    command = ("tools/search_targets.py", plain.planned, plain.checkpoint)
+    return Made(out, (*command, "--out", out), plain)
+
+
+def cross_fitted(plain: Run) -> Made:
+    """Return targets that detectors of five folds find."""
+    folder = plain.folder / "cross_fit"
+    out = folder / "targets.npz"
+    command = ("tools/cross_fit.py", plain.planned, "--work-dir", folder)
+    return Made(out, (*command, "--out", out), plain)
 
 
 NOISE_CASES = {
@@ -298,6 +325,17 @@ class Case:
         )
         yield first
         for name, method in methods.items():
+            if method.targets is not None:
+                made = method.targets(first)
+                begun = latent_targets(start=None, targets=str(made.path))
+                yield Comparison(
+                    (self.part, self.name, name),
+                    config=method.config,
+                    changes=(keep_checkpoints(1), *self.changes, begun, last),
+                    needs=made,
+                    **common,
+                )
+                continue
             start = self.start if method.start is None else method.start
             search = (latent_targets(start=start),) if method.searches else ()
             yield Comparison(
@@ -323,8 +361,11 @@ def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
         data: As in the configs' names.
         truth: What trains on the truth, if it is known.
     """
+    config = CONFIGS / f"slim-hourglass_sa_{data}-96x96.py"
     methods = {
-        "aligned": Method(CONFIGS / f"slim-hourglass_sa_{data}-96x96.py"),
+        "aligned": Method(config),
+        "restart": Method(config, targets=restarted),
+        "cross-fit": Method(config, targets=cross_fitted),
         "paper": Method(CONFIGS / f"slim-hourglass_sa-paper_{data}-96x96.py"),
     }
     if truth:
@@ -508,6 +549,13 @@ def measure(run: Comparison) -> dict[str, float]:
     return {**figures, **target_errors(run)}
 
 
+def wanted(run: Comparison, methods: Sequence[str] | None) -> bool:
+    """Return whether a run is asked for; plain training always is."""
+    if run.after is None and run.needs is None:
+        return True
+    return run.method in methods if methods else run.method not in ON_REQUEST
+
+
 def main():
     """Train what is missing and report."""
     args = parse_args()
@@ -516,7 +564,7 @@ def main():
         run
         for run in runs
         if not args.cases or run.case in args.cases
-        if not args.methods or run.method in args.methods or run.after is None
+        if wanted(run, args.methods)
     ]
     if not args.report:
         copy_data(runs, args)

@@ -61,7 +61,10 @@ def parse_args(argv=None):
     parser = cli.model_parser(__doc__, checkpoint=False)
     parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
     parser.add_argument(
-        "--seeds", type=int, default=1, help="detectors of each fold (%(default)s)"
+        "--seeds",
+        type=int,
+        default=1,
+        help="detectors of each fold, from the config's own seed on (%(default)s)",
     )
     parser.add_argument("--out", default="targets.npz", help="(%(default)s)")
     parser.add_argument(
@@ -112,7 +115,9 @@ def main(argv=None):
     plans = [plan(config, located, keys, folds, fold) for fold in range(args.folds)]
     check_rows(plans[0], [key for key, fold in zip(keys, folds) if fold != 0])
     results = []
-    for seed in range(args.seeds):
+    first = int((config.get("randomness") or {}).get("seed") or 0)
+    for number in range(args.seeds):
+        seed = first + number
         for fold in range(args.folds):
             run = FoldRun(work_dir / f"seed{seed}_fold{fold}", seed, plans[fold])
             rows = [row for row, other in enumerate(folds) if other == fold]
@@ -125,7 +130,7 @@ def main(argv=None):
                 args.views,
                 seed=seed,
                 rows=rows,
-                first=seed * args.views,
+                first=number * args.views,
             )
     maker = make_targets(samples.store, results, making)
     made_by.update(making=making.options(), views=args.views, seeds=args.seeds)

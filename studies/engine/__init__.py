@@ -7,6 +7,7 @@ from .plots import curve, panels
 from .runs import (
     NOTHING_FINISHED,
     ROOT,
+    Made,
     Run,
     measured,
     run_tool,
@@ -20,6 +21,7 @@ __all__ = [
     "NOTHING_FINISHED",
     "ROOT",
     "Change",
+    "Made",
     "Run",
     "copy_face",
     "curve",

@@ -31,6 +31,32 @@ NOTHING_FINISHED = "no training is finished yet: nothing to report"
 
 
 @dataclass(frozen=True)
+class Made:
+    """A file that a tool of the repository makes before a run is trained.
+
+    Attributes:
+        path: The file. It is made if it is not there; the tool writes it
+            whole or not at all, and goes on where it was stopped.
+        command: The script, relative to the repository, and its arguments.
+        after: A run to train first.
+    """
+
+    path: Path
+    command: tuple[object, ...]
+    after: Run | None = None
+
+    def make(self) -> None:
+        """Make the file if it is not there.
+
+        Raises:
+            SystemExit: If the tool fails.
+        """
+        if not self.path.exists():
+            log = self.path.with_name(f"{self.path.name}.log")
+            run_tool(self.command, log, f"{self.path}: {self.command[0]}")
+
+
+@dataclass(frozen=True)
 class Run:
     """One training.
 
@@ -44,6 +70,7 @@ class Run:
         after: A run to train first, whose weights this one begins with.
         start: Epochs that it shares with ``after``: it resumes from that run's
             checkpoint of this epoch, which gives what an uninterrupted run gives.
+        needs: A file to make first.
     """
 
     names: tuple[str, ...]
@@ -54,6 +81,7 @@ class Run:
     data_root: Path | None = field(default=None, compare=False)
     after: Run | None = field(default=None, compare=False)
     start: int | None = field(default=None, compare=False)
+    needs: Made | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -157,6 +185,8 @@ def train(run: Run) -> None:
     Raises:
         SystemExit: If the training fails.
     """
+    if run.needs is not None:
+        run.needs.make()
     command = ["tools/train.py", run.planned, "--work-dir", run.folder, "--resume"]
     if run.start is not None and not (run.folder / "last_checkpoint").exists():
         command.append(run.after.folder / f"epoch_{run.start}.pth")
@@ -222,13 +252,22 @@ def measured(run: Run, measure: Callable[[Run], object]) -> object:
 def _unfinished(run: Run) -> Iterator[Run]:
     """Yield what must be trained to have this run, in order."""
     if not run.finished:
-        if run.after is not None:
-            yield from _unfinished(run.after)
+        before = _before(run)
+        if before is not None:
+            yield from _unfinished(before)
         yield run
 
 
+def _before(run: Run) -> Run | None:
+    """Return the run that must be trained before."""
+    if run.after is None and run.needs is not None:
+        return run.needs.after
+    return run.after
+
+
 def _first(run: Run) -> Run:
-    return run if run.after is None else _first(run.after)
+    before = _before(run)
+    return run if before is None else _first(before)
 
 
 def _plan(run: Run, write: bool) -> None:

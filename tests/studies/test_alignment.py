@@ -50,7 +50,8 @@ def test_every_run_of_a_plan_can_be_built(part, tmp_path, monkeypatch):
             assert all(h.type != "LatentTargetHook" for h in config.custom_hooks)
         else:
             start = HOOKS.build(hook(config)).start
-            assert start == (alignment.NEVER if run.after is None else run.start)
+            first = run.after is None and run.needs is None
+            assert start == (alignment.NEVER if first else run.start)
         MODELS.build(config.model)
         target = transform(config, "GenerateTarget")
         assert target.encoder.sigma == config.model.head.decoder.sigma
@@ -61,6 +62,28 @@ def test_every_run_of_a_plan_can_be_built(part, tmp_path, monkeypatch):
             check_shares_its_beginning(run)
     assert len({run.folder for run in runs}) == len(runs)
     assert len({run.key for run in runs}) == len(runs)
+
+
+def test_restarts_train_on_what_the_finished_plain_detectors_find(tmp_path):
+    runs = {
+        run.method: run
+        for run in alignment.plan_noise(arguments(tmp_path))
+        if run.case == "heavy, 250 faces"
+    }
+    plain, methods = runs["plain"], set(runs)
+    asked = [m for m in methods if alignment.wanted(runs[m], None)]
+    assert {"plain", "aligned"} <= set(asked) and len(methods) - len(asked) == 2
+    for method, tool in (("restart", "search_targets"), ("cross-fit", "cross_fit")):
+        run = runs[method]
+        assert alignment.wanted(run, [method])
+        assert not alignment.wanted(run, ["aligned"])
+        assert run.needs.after is plain and run.after is None
+        script, given = run.needs.command[:2]
+        assert script == f"tools/{tool}.py" and (ROOT / script).is_file()
+        assert given == plain.planned
+        assert hook(run.resolved).targets == str(run.needs.path)
+        assert hook(run.resolved).start is None
+        assert run.epochs == plain.epochs  # its budget is that of plain training
 
 
 def check_shares_its_beginning(run):

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from studies.engine import Run, measured, runs, scheduled, train_all, validations
+from studies.engine import (
+    Made,
+    Run,
+    measured,
+    runs,
+    scheduled,
+    train_all,
+    validations,
+)
 
 CONFIG = """
 data_root = '{{$DATA_ROOT:data}}'
@@ -129,3 +137,27 @@ def test_validations_of_all_logs(study):
         log.write_text(lines)
     curve = {epoch: row["NME/a"] for epoch, row in validations(run, "NME/").items()}
     assert curve == {2: 3, 4: 2}
+
+
+def test_a_file_is_made_before_the_run_that_needs_it_and_after_another(
+    study, tmp_path, monkeypatch
+):
+    plain = study("plain")
+    made = Made(tmp_path / "targets.npz", ("tools/make.py", "of", plain.planned), plain)
+    again = study("again", needs=made)
+    tools = []
+
+    def tool(command, log, what):
+        tools.append(command[0])
+        if command[0] == "tools/make.py":
+            assert plain.finished and not again.finished
+            made.path.touch()
+        else:
+            (Path(command[3]) / "epoch_4.pth").touch()
+
+    monkeypatch.setattr(runs, "run_tool", tool)
+    train_all([again], 2)
+    assert tools == ["tools/train.py", "tools/make.py", "tools/train.py"]
+    again.checkpoint.unlink()
+    train_all([again], 1)
+    assert tools[3:] == ["tools/train.py"]
