@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
+from .label_noise import NOISES
+
 
 class RetrievalDataset(BaseDataset):
     """Base of the data sets whose training and test classes are disjoint.
@@ -24,18 +26,22 @@ class RetrievalDataset(BaseDataset):
         data_root (str): The data set's folder.
         split (str): One of ``SPLITS``: ``train`` (all training classes),
             ``train_only``, ``val`` or ``test``.
-        label_noise (float): Share of samples given a wrong label, drawn
-            uniformly from the other classes; for experiments. Such a data
-            set keeps the right one of every sample as ``true_label``, which
-            no stock transform passes on to training.
+        label_noise (float): Share of samples given a wrong label; for
+            experiments. Such a data set keeps the right one of every sample
+            as ``true_label``, which no stock transform passes on to training.
+        noise_kind (str): ``'symmetric'``, see
+            :func:`~semamb_mm.pretrain.datasets.label_noise.plant_wrong_labels`, or
+            ``'small_cluster'``, see
+            :func:`~semamb_mm.pretrain.datasets.label_noise.plant_small_clusters`.
+            Defaults to ``'symmetric'``.
         noise_seed (int): Chooses them.
         val_share (float): Share of the training classes in ``val``.
         **kwargs: The rest of :class:`mmpretrain.datasets.BaseDataset`'s.
 
     Raises:
         FileNotFoundError: If the first image is missing.
-        ValueError: On an unknown split, a share outside [0, 1), or classes that
-            cannot be divided.
+        ValueError: On an unknown split or kind of noise, a share outside [0, 1), or
+            classes that cannot be divided.
     """
 
     SPLITS: tuple[str, ...] = ("train", "train_only", "val", "test")
@@ -47,6 +53,7 @@ class RetrievalDataset(BaseDataset):
         label_noise: float = 0.0,
         noise_seed: int = 0,
         val_share: float = 0.2,
+        noise_kind: str = "symmetric",
         **kwargs,
     ) -> None:
         name = type(self).__name__
@@ -54,11 +61,16 @@ class RetrievalDataset(BaseDataset):
             raise ValueError(f"{name}: split is one of {self.SPLITS}, not {split!r}")
         if not 0 <= label_noise < 1:
             raise ValueError(f"{name}: label_noise lies in [0, 1), not {label_noise}")
+        if noise_kind not in NOISES:
+            raise ValueError(
+                f"{name}: noise_kind is one of {tuple(NOISES)}, not {noise_kind!r}"
+            )
         if not 0 < val_share < 1:
             raise ValueError(f"{name}: val_share lies in (0, 1), not {val_share}")
         self.split = split
         self.label_noise = label_noise
         self.noise_seed = noise_seed
+        self.noise_kind = noise_kind
         self.val_share = val_share
         kwargs.setdefault("ann_file", "")
         kwargs.setdefault("test_mode", split in ("val", "test"))
@@ -98,7 +110,8 @@ class RetrievalDataset(BaseDataset):
         if self.split in ("train_only", "val"):
             samples = self._divide(samples)
         if self.label_noise:
-            plant_wrong_labels(samples, self.label_noise, self.noise_seed)
+            plant = NOISES[self.noise_kind]
+            plant(samples, self.label_noise, self.noise_seed)
         return samples
 
     def _divide(self, samples: list[dict]) -> list[dict]:
@@ -147,21 +160,3 @@ def last_groups(groups: Sequence, share: float) -> set:
     counts = np.cumsum([sizes[name] for name in reversed(names)])[:-1]
     taken = 1 + int(abs(counts / len(groups) - share).argmin())
     return set(names[-taken:])
-
-
-def plant_wrong_labels(samples: list[dict], share: float, seed: int) -> None:
-    """Give ``round(share * n)`` samples another class's label, in place.
-
-    Every sample gets its right one as ``true_label``.
-    """
-    rng = np.random.default_rng(seed)
-    labels = np.array([sample["gt_label"] for sample in samples])
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        raise ValueError("wrong labels need at least 2 classes to choose from")
-    wrong = rng.choice(len(samples), round(share * len(samples)), replace=False)
-    for sample, label in zip(samples, labels, strict=True):
-        sample["true_label"] = int(label)
-    for index in wrong:
-        others = classes[classes != labels[index]]
-        samples[index]["gt_label"] = int(rng.choice(others))
