@@ -14,7 +14,7 @@ from .runs import (
     train_all,
     validations,
 )
-from .tables import markdown, rounded, spread, write_csv
+from .tables import markdown, paired, rounded, spread, write_csv
 from .targets import saved_targets
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "markdown",
     "measured",
     "merged",
+    "paired",
     "panels",
     "rounded",
     "saved_targets",

@@ -6,6 +6,8 @@ import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
+from scipy.stats import t
+
 from semamb_mm.formats.tables import write_csv as write_table
 
 
@@ -34,6 +36,31 @@ def spread(values: Iterable[float], digits: int = 2, how: str = "sd") -> str:
     if how == "range":
         return f"{text} ({min(values):.{digits}f}-{max(values):.{digits}f})"
     return f"{text} ± {statistics.stdev(values):.{digits}f}"
+
+
+def paired(
+    ours: Mapping[int, float], theirs: Mapping[int, float], digits: int = 1
+) -> str:
+    """Return the mean difference over common seeds and its 95 % t interval.
+
+    Args:
+        ours: Seed to figure.
+        theirs: The same, taken away.
+        digits: Behind the point.
+
+    Returns:
+        ``+1.2 (-0.3 to +2.7)``; without an interval for one seed, empty for none.
+    """
+    differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    if not differences:
+        return ""
+    mean = statistics.mean(differences)
+    text = f"{mean:+.{digits}f}"
+    if len(differences) == 1:
+        return text
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    half = float(t.ppf(0.975, len(differences) - 1)) * error
+    return f"{text} ({mean - half:+.{digits}f} to {mean + half:+.{digits}f})"
 
 
 def rounded(figures: Mapping[str, float], digits: int = 4) -> dict[str, str]:
