@@ -6,9 +6,10 @@ trained on Omniglot's ``train_only`` split, 20 % of its labels wrong, and the se
 taken whose mAP is best on the ``val`` split, an alphabet that is held out. Test classes
 choose nothing. ``osm`` and ``caa`` take the setting of ``osm_caa``.
 
-``prism`` is PRISM (studies/prism.py) as published, without cross-entropy;
-``prism_joint`` has the joint cross-entropy that the other methods have. Both are told
-the true share of wrong labels. The other methods are those of studies/omniglot.py.
+``prism`` is PRISM (studies/prism.py) as published: a contrastive loss over a memory,
+no cross-entropy. ``prism_joint`` is its selection for the losses of ``contrastive``:
+the metric loss sees what is selected, the joint cross-entropy all. Both are told the
+true share of wrong labels. The other methods are those of studies/omniglot.py.
 
 Writes ``results.csv``, ``tuning.csv``, ``table.md`` and ``recall.png`` into
 --work-dir. What is trained is not trained again: give the command again, also with
@@ -47,12 +48,20 @@ from .engine import (
 )
 from .omniglot import CONFIG, METHODS
 
+PRISM = dict(_delete_=True, type=prism.PRISMLoss.__name__)
+WARM_UP = 110  # batches before PRISM selects: five epochs
 METHODS = deepcopy(METHODS) | {
-    name: dict(
-        loss=dict(_delete_=True, type=prism.PRISMLoss.__name__),
-        classification_loss=dict(type="CrossEntropyLoss", loss_weight=weight),
-    )
-    for name, weight in (("prism", 0.0), ("prism_joint", 1.0))
+    "prism": dict(
+        loss=PRISM,
+        classification_loss=dict(type="CrossEntropyLoss", loss_weight=0.0),
+    ),
+    "prism_joint": dict(
+        loss=dict(
+            PRISM,
+            warm_up=WARM_UP,
+            loss=dict(type="OSMCAALoss", osm=False, caa=False),
+        )
+    ),
 }
 # kind and share of wrong labels
 NOISES = {
@@ -86,10 +95,8 @@ GRIDS = {
     "authors": MARGINS,
     "triplet": _library(margin=(0.1, 0.3)),
     "multi_similarity": _library(beta=(10, 50)),
-    "prism": tuple(dict(loss=dict(warm_up=count)) for count in (110, 220)),
-    "prism_joint": tuple(
-        dict(loss=dict(warm_up=110, loss_weight=weight)) for weight in (0.1, 1.0)
-    ),
+    "prism": tuple(dict(loss=dict(warm_up=k * WARM_UP)) for k in (1, 2)),
+    "prism_joint": tuple(dict(loss=change) for change in MARGINS),
 }
 TUNED_AS = {"osm": "osm_caa", "caa": "osm_caa"}
 DATA = {"omniglot": "small", "photos": "full"}

@@ -85,7 +85,8 @@ class PRISMLoss(nn.Module):
         window (int): Batches that the threshold is averaged over. Defaults to 30.
         warm_up (int): Batches from the start of which all is taken for right: for a
             network that was not pretrained. Defaults to 0.
-        loss_weight (float): Defaults to 1.0.
+        loss (dict, optional): A metric loss of a batch that takes the place of the
+            contrastive loss over the memory: PRISM's selection for that loss.
 
     Raises:
         ValueError: If ``noise_rate`` lies outside [0, 1).
@@ -99,14 +100,14 @@ class PRISMLoss(nn.Module):
         margin: float = 0.5,
         window: int = 30,
         warm_up: int = 0,
-        loss_weight: float = 1.0,
+        loss: dict | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= noise_rate < 1:
             raise ValueError(f"PRISMLoss: noise_rate lies in [0, 1), not {noise_rate}")
         self.noise_rate = noise_rate
         self.margin = margin
-        self.loss_weight = loss_weight
+        self.loss = None if loss is None else MODELS.build(loss)
         self.memory_size = memory_size
         self.warm_up = warm_up
         self.batches = 0
@@ -124,7 +125,7 @@ class PRISMLoss(nn.Module):
             labels: ``(m,)`` integers.
             context: Not used.
         """
-        count, features = len(labels), F.normalize(embeddings)
+        features = F.normalize(embeddings)
         with torch.no_grad():
             probabilities = clean_probabilities(
                 features, labels, self.memory, self.memory_labels
@@ -133,16 +134,18 @@ class PRISMLoss(nn.Module):
         if self.batches < self.warm_up:
             keep = torch.ones_like(keep)
         self.batches += 1
-        features, labels = features[keep], labels[keep]
-        loss = memory_contrastive(features, labels, features, labels, self.margin)
-        loss = loss + memory_contrastive(
-            features, labels, self.memory, self.memory_labels, self.margin
-        )
-        self.memory = torch.cat((self.memory, features.detach()))[-self.memory_size :]
-        self.memory_labels = torch.cat((self.memory_labels, labels))[
-            -self.memory_size :
-        ]
-        return self.loss_weight * loss / count
+        kept = features[keep], labels[keep]
+        if self.loss is not None:
+            loss = self.loss(*kept)
+        else:
+            memory = self.memory, self.memory_labels
+            loss = memory_contrastive(*kept, *kept, self.margin)
+            loss = loss + memory_contrastive(*kept, *memory, self.margin)
+            loss = loss / len(labels)
+        size = self.memory_size
+        self.memory = torch.cat((self.memory, kept[0].detach()))[-size:]
+        self.memory_labels = torch.cat((self.memory_labels, kept[1]))[-size:]
+        return loss
 
     def select(self, probabilities: Tensor) -> Tensor:
         """Return which samples are taken for right, ``(m,)`` bool.

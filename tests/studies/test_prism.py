@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import semamb_mm.pretrain  # noqa: F401
 from studies.prism import PRISMLoss, clean_probabilities, memory_contrastive
 
 
@@ -109,3 +110,13 @@ def test_wrong_labels_get_no_gradient():
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"noise_rate lies in \[0, 1\), not 20"):
         PRISMLoss(2, 8, noise_rate=20)
+
+
+def test_another_loss_sees_what_seems_right():
+    options = dict(type="OSMCAALoss", osm=False, caa=False)
+    loss = PRISMLoss(2, memory_size=8, noise_rate=0.25, loss=options)
+    embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    loss(embeddings, torch.tensor([0, 0, 1, 1]))
+    found = loss(embeddings, torch.tensor([0, 1, 1, 1]))
+    kept = [0, 2, 3]
+    assert found == loss.loss(embeddings[kept], torch.tensor([0, 1, 1]))
