@@ -10,13 +10,14 @@ mining scores, ``a`` the attention, ``w = s a`` a pair's weight.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ._checks import check_positive
+from ._pair_walk import Options, loss_and_gradients, row_lengths
 
 
 def osm_scores(
@@ -78,16 +79,19 @@ def caa_scores(
             f"{tuple(embeddings.shape)}, got {tuple(context.shape)}"
         )
     labels = labels.to(embeddings.device, torch.long)
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(context):
-        raise ValueError(
-            f"labels must be in [0, {len(context)}), the rows of the context; got "
-            f"{int(labels.min())} to {int(labels.max())}"
-        )
+    # A compiled graph cannot look at values; gather() refuses the same labels.
+    if len(labels) and not _is_compiling():
+        least, most = torch.stack(labels.aminmax()).tolist()
+        if least < 0 or most >= len(context):
+            raise ValueError(
+                f"labels must be in [0, {len(context)}), the rows of the context; got "
+                f"{least} to {most}"
+            )
     with torch.autocast(embeddings.device.type, enabled=False):
-        features = _normalise(embeddings)
-        logits = features @ context.to(features.dtype).t() / temperature
-        own = logits.gather(1, labels[:, None])[:, 0]
-        return torch.exp(own - logits.logsumexp(dim=1))
+        embeddings = _at_least_single(embeddings)
+        logits = embeddings @ context.to(embeddings.dtype).t()
+        logits = logits / (row_lengths(embeddings) * temperature)
+        return logits.log_softmax(dim=1).gather(1, labels[:, None])[:, 0].exp()
 
 
 def gaussian_weights(probabilities: Tensor, mean: float, sigma: float) -> Tensor:
@@ -172,252 +176,92 @@ def weighted_contrastive_loss(
             f"got {tuple(attention.shape)}"
         )
     with torch.autocast(embeddings.device.type, enabled=False):
-        features = _normalise(embeddings)
+        embeddings = _at_least_single(embeddings)
         if attention is not None:
-            attention = attention.to(features)
+            attention = attention.to(embeddings)
             if detach_weights:
                 attention = attention.detach()
-        options = _Options(
+        options = Options(
             sigma, margin, negative_weight, detach_weights, chunk_size, soft_mining
         )
         return _WeightedContrastive.apply(
-            features, attention, labels.to(features.device), options
+            embeddings, attention, labels.to(embeddings.device, torch.long), options
         )
-
-
-# Rows of a block when all pairs are kept: small enough for a processor's cache,
-# large enough for its matrix product.
-_ROWS = 256
-
-
-class _Options(NamedTuple):
-    sigma: float
-    margin: float
-    negative_weight: float
-    detach_weights: bool
-    chunk_size: int | None
-    soft_mining: bool
-
-
-class _Pairs(NamedTuple):
-    """Pairs ``i < j``, ``r`` rows against the ``c`` columns from the first row on.
-
-    P positive pairs, listed; negatives dense.
-    """
-
-    positives: tuple[Tensor, Tensor]  # their row and column in the block
-    squared: Tensor  # (P,) d^2 of the positives
-    scores: Tensor  # (P,) s+
-    weights: Tensor  # (P,) w+
-    inverse: Tensor  # (r, c) 1 / d
-    slack: Tensor  # (r, c) max(0, margin - d); 0 where not a negative pair
-    negative_weights: Tensor  # (r, c) w-
-    weighted: Tensor  # (r, c) w- max(0, margin - d)
-
-    def sums(self) -> Tensor:
-        """Return float64 ``sum w+``, ``sum w+ d^2``, ``sum w-``, ``sum w- slack^2``."""
-        return torch.stack(
-            (
-                self.weights.sum(dtype=torch.float64),
-                (self.weights * self.squared).sum(dtype=torch.float64),
-                self.negative_weights.sum().double(),
-                torch.dot(self.weighted.flatten(), self.slack.flatten()).double(),
-            )
-        )
-
-    def entries(self) -> _Entries:
-        """Return what constant weights' gradient needs; ``weighted`` is used up."""
-        return _Entries(self.weighted.mul_(self.inverse), self.positives, self.weights)
-
-
-class _Entries(NamedTuple):
-    """A block of the matrix ``d loss / d (f_i . f_j)``, before it is scaled."""
-
-    negatives: Tensor  # (r, c) w- max(0, margin - d) / d
-    positives: tuple[Tensor, Tensor]
-    weights: Tensor  # (P,) w+
-
-
-class _Batch(NamedTuple):
-    """What the pairs are made of."""
-
-    features: Tensor  # (m, D), of length 1 or 0
-    norms: Tensor  # (m,) their squared lengths
-    attention: Tensor | None  # (m,)
-    labels: Tensor  # (m,)
-    options: _Options
-
-    def blocks(self) -> list[slice]:
-        """Return the rows of each block."""
-        count, step = len(self.features), self.options.chunk_size or _ROWS
-        return [slice(i, min(i + step, count)) for i in range(0, count, step)]
-
-    def lower_attention(self, rows: slice) -> Tensor | None:
-        """Return ``min(a_i, a_j)`` of a block's pairs; None without attention."""
-        if self.attention is None:
-            return None
-        return torch.minimum(self.attention[rows, None], self.attention[rows.start :])
-
-    def pairs(self, rows: slice) -> _Pairs:
-        """Return the pairs of a block, with their weights."""
-        features, labels, options = self.features, self.labels, self.options
-        columns = slice(rows.start, None)
-        squared = torch.addmm(
-            self.norms[columns], features[rows], features[columns].t(), alpha=-2
-        )
-        squared.add_(self.norms[rows, None])
-        row, column = (labels[rows, None] == labels[columns]).nonzero(as_tuple=True)
-        upper = row < column
-        positives = row[upper], column[upper]
-        near = squared[positives].clamp_(min=0)
-        scores = torch.ones_like(near)
-        if options.soft_mining:
-            scores = torch.exp(-near / options.sigma**2)
-        lower = self.lower_attention(rows)
-        weights = scores if lower is None else scores * lower[positives]
-        # Where two samples coincide the direction is undefined and the features'
-        # difference 0: a bounded 1 / d gives the gradient 0.
-        inverse = squared.clamp(min=torch.finfo(squared.dtype).eps).rsqrt_()
-        distances = squared.clamp_(min=0).mul_(inverse)
-        slack = distances.neg_().add_(options.margin).clamp_(min=0)
-        _keep_negatives(slack, positives)
-        if options.soft_mining:
-            negative = slack if lower is None else lower.mul_(slack)
-        else:
-            negative = torch.ones_like(slack) if lower is None else lower
-            _keep_negatives(negative, positives)
-        return _Pairs(
-            positives, near, scores, weights, inverse, slack, negative, negative * slack
-        )
-
-
-def _keep_negatives(block: Tensor, positives: tuple[Tensor, Tensor]) -> None:
-    """Set to 0, in place, all but pairs ``i < j`` of two classes."""
-    block[:, : len(block)].triu_(1)
-    block[positives] = 0
-
-
-class _Terms(NamedTuple):
-    """The loss's two terms, and what a unit of a pair's weight counts in each."""
-
-    near: float  # L+
-    far: float  # L-
-    near_scale: float  # (1 - lambda) / sum w+
-    far_scale: float  # lambda / sum w-
-
-
-def _loss(sums: Tensor, negative_weight: float) -> tuple[Tensor, _Terms]:
-    """Return the loss of :meth:`_Pairs.sums` over all blocks, and its terms."""
-    total, far = sums[[0, 2]], sums[[1, 3]]
-    share = sums.new_tensor([1 - negative_weight, negative_weight])
-    parts = torch.where(total > 0, 0.5 * far / total.clamp(min=1e-300), 0)
-    scale = torch.where(total > 0, share / total.clamp(min=1e-300), 0)
-    return (share * parts).sum(), _Terms(*parts.tolist(), *scale.tolist())
 
 
 class _WeightedContrastive(torch.autograd.Function):
-    """The loss and, in a second pass over the blocks, its gradient."""
+    """The loss; its gradient is computed with it."""
 
     @staticmethod
-    def forward(ctx, features, attention, labels, options):
-        norms = torch.linalg.vecdot(features, features)
-        batch = _Batch(features, norms, attention, labels, options)
-        needs_grad = any(ctx.needs_input_grad[:2])
-        # Constant weights need but a number for each pair in the second pass.
-        keep = needs_grad and options.chunk_size is None and options.detach_weights
-        kept = []
-        sums = features.new_zeros(4, dtype=torch.float64)
-        for rows in batch.blocks():
-            pairs = batch.pairs(rows)
-            sums += pairs.sums()
-            if keep:
-                kept.append(pairs.entries())
-        loss, terms = _loss(sums, options.negative_weight)
-        if not torch.isfinite(sums).all():
-            raise ValueError(
-                "the embeddings or the attention are not finite, in a batch of "
-                f"{len(features)} samples"
-            )
-        grads = _gradients(batch, terms, kept) if needs_grad else (None, None)
+    def forward(ctx, embeddings, attention, labels, options):
+        wanted = any(ctx.needs_input_grad[:2])
+        compute = _operator if _is_compiling() else _compute
+        loss, *grads = compute(embeddings, labels, attention, *options, wanted)
         ctx.save_for_backward(*grads)
-        return loss.to(features.dtype)
+        return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_output):
-        grads = [None if g is None else g * grad_output for g in ctx.saved_tensors]
+        grads = [
+            g * grad_output if needed else None
+            for g, needed in zip(ctx.saved_tensors, ctx.needs_input_grad)
+        ]
         return (*grads, None, None)
 
 
-def _gradients(
-    batch: _Batch, terms: _Terms, kept: list[_Entries]
-) -> tuple[Tensor, Tensor | None]:
-    """Return the gradients of features and attention; ``kept`` may be empty."""
-    constant = batch.options.detach_weights
-    grad, grad_attention = torch.zeros_like(batch.features), None
-    if batch.attention is not None and not constant:
-        grad_attention = torch.zeros_like(batch.attention)
-    for index, rows in enumerate(batch.blocks()):
-        pairs = None if kept else batch.pairs(rows)
-        entries = kept[index] if pairs is None else pairs.entries()
-        # d loss / d (f_i . f_j), through the distances
-        matrix = entries.negatives.mul_(terms.far_scale)
-        listed = entries.weights * -terms.near_scale
-        if pairs is not None and not constant:
-            listed = listed + _through_weights(
-                batch, pairs, rows, terms, matrix, grad_attention
-            )
-        matrix[entries.positives] = listed
-        columns = slice(rows.start, None)
-        grad[rows].addmm_(matrix, batch.features[columns])
-        grad[columns].addmm_(matrix.t(), batch.features[rows])
-    return grad, grad_attention
+def _compute(
+    embeddings: Tensor,
+    labels: Tensor,
+    attention: Tensor | None,
+    sigma: float,
+    margin: float,
+    negative_weight: float,
+    detach_weights: bool,
+    chunk_size: int | None,
+    soft_mining: bool,
+    wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return :func:`loss_and_gradients`, empty where there is none."""
+    options = Options(
+        sigma, margin, negative_weight, detach_weights, chunk_size, soft_mining
+    )
+    loss, *grads = loss_and_gradients(embeddings, labels, attention, options, wanted)
+    by_embeddings, by_attention = (
+        embeddings.new_empty(0) if grad is None else grad for grad in grads
+    )
+    return loss, by_embeddings, by_attention
 
 
-def _through_weights(
-    batch: _Batch,
-    pairs: _Pairs,
-    rows: slice,
-    terms: _Terms,
-    matrix: Tensor,
-    grad_attention: Tensor | None,
-) -> Tensor:
-    """Add the weights' own gradient, ``dL/dw = (l - L) / sum w``, in place.
-
-    To ``matrix`` and ``grad_attention``; returns what is to be added to the
-    positives' entries.
-    """
-    options, attention = batch.options, batch.attention
-    near = (0.5 * pairs.squared - terms.near) * terms.near_scale
-    far = (0.5 * pairs.slack.square()).sub_(terms.far).mul_(terms.far_scale)
-    _keep_negatives(far, pairs.positives)
-    listed = torch.zeros_like(near)
-    if options.soft_mining:
-        listed = 2 * near * pairs.weights / options.sigma**2
-        active = far * (pairs.slack > 0)
-        lower = batch.lower_attention(rows)
-        if lower is not None:
-            active *= lower
-        matrix.addcmul_(active, pairs.inverse)
-    if attention is None or grad_attention is None:
-        return listed
-    change = far * pairs.slack if options.soft_mining else far
-    change[pairs.positives] = near * pairs.scores
-    # min(a_i, a_j) hands its gradient to the lesser, to both by halves if equal.
-    columns = slice(rows.start, None)
-    mine, other = attention[rows, None], attention[columns]
-    share = (mine < other).to(change) + 0.5 * (mine == other)
-    grad_attention[rows] += (change * share).sum(dim=1)
-    grad_attention[columns] += (change * (1 - share)).sum(dim=0)
-    return listed
+def _shapes(embeddings, labels, attention, *options):
+    """Return empty tensors of the shapes of what :func:`_compute` returns."""
+    *_, detach_weights, _, _, wanted = options
+    nothing = embeddings.new_empty(0)
+    attends = wanted and attention is not None and not detach_weights
+    return (
+        embeddings.new_empty(()),
+        torch.empty_like(embeddings) if wanted else nothing,
+        torch.empty_like(attention) if attends else nothing.clone(),
+    )
 
 
-def _normalise(embeddings: Tensor) -> Tensor:
-    """Return rows of length 1; zero rows stay zero, without a gradient."""
-    dtype = torch.promote_types(embeddings.dtype, torch.float32)
-    embeddings = embeddings.to(dtype)
-    length = embeddings.norm(dim=1, keepdim=True)
-    return embeddings / length.clamp(min=1e-30).masked_fill(length == 0, torch.inf)
+def _is_compiling() -> bool:
+    """Return whether torch.compile is at work; PyTorch before 2.4 has no operators."""
+    return _operator is not _compute and torch.compiler.is_compiling()
+
+
+# A compiled graph holds the loss as one node, which need not be looked into.
+_operator: Callable = _compute
+if hasattr(torch.library, "custom_op"):
+    _operator = torch.library.custom_op(
+        "semamb_mm::weighted_contrastive_loss", _compute, mutates_args=()
+    )
+    _operator.register_fake(_shapes)
+
+
+def _at_least_single(embeddings: Tensor) -> Tensor:
+    """Return half precision as float32, others as they are."""
+    return embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
 
 
 def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:
