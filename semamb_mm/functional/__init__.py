@@ -18,6 +18,7 @@ from .error_split import (
 )
 from .pair_mining import (
     caa_scores,
+    class_log_probabilities,
     gaussian_weights,
     osm_scores,
     weighted_contrastive_loss,
@@ -34,6 +35,7 @@ __all__ = [
     "caa_scores",
     "chi_square_loss",
     "chi_square_map",
+    "class_log_probabilities",
     "consensus_by_chunks",
     "consensus_targets",
     "curve_tangents",

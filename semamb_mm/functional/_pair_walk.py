@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ._pairs import Block, Listed, Springs
@@ -33,10 +34,9 @@ _LISTED = 0.06
 _CLOSE = 4000
 _CLOSE_PER_ROW = 4
 
-# A direction is lost in so many roundings: of the features, and of forces that are
-# summed over products before they are subtracted, by their length.
-_LEAST = 16
-_LEAST_OF_SUMS = 512
+# Features that are no more than so many roundings apart coincide: their pair has no
+# direction, and no gradient.
+_COINCIDE = 16
 
 
 class Options(NamedTuple):
@@ -293,31 +293,24 @@ class _Walk:
             features = self.batch.features
             difference = features[close.rows] - features[close.columns]
             stiffness = self._stiffness(
-                close, torch.linalg.vecdot(difference, difference), _LEAST
+                close, torch.linalg.vecdot(difference, difference)
             )
             self.far.add_exactly(close, stiffness, difference)
         pairs: Block | Listed = block
         active = self.batch.active(block, squared)
         if active is not None:
             pairs, squared = active, squared[block.within(active)]
-        stiffness = self._stiffness(
-            pairs, squared, max(_LEAST, _LEAST_OF_SUMS * self.batch.extent**0.5)
-        )
+        stiffness = self._stiffness(pairs, squared)
         if self.gradient:
             self.far.add(pairs, stiffness)
 
-    def _stiffness(
-        self, pairs: Block | Listed, squared: Tensor, roundings: float
-    ) -> Tensor:
-        """Count negative pairs; return their ``k``. ``d^2 (p)`` is used up.
-
-        The gradient fades out where ``d`` is below so many roundings.
-        """
+    def _stiffness(self, pairs: Block | Listed, squared: Tensor) -> Tensor:
+        """Count negative pairs; return their ``k``. ``d^2 (p)`` is used up."""
         options, terms, batch = self.options, self.terms, self.batch
         hidden = None if options.detach_weights else squared >= batch.outside
-        least = roundings * torch.finfo(squared.dtype).eps
-        inverse = squared.clamp(min=least**2).rsqrt_()
-        distances = squared.clamp_(min=0).mul_(inverse)
+        least = _COINCIDE * torch.finfo(squared.dtype).eps
+        inverse = F.threshold(squared, least**2, math.inf).rsqrt_()
+        distances = squared.mul_(inverse)
         slack = distances.neg_().add_(options.margin).clamp_(min=0)
         lower = batch.lower_attention(pairs)
         if options.soft_mining:

@@ -52,24 +52,30 @@ def osm_scores(
     return torch.where(same_class.bool(), positive, (margin - distances).clamp(min=0))
 
 
-def caa_scores(
+def class_log_probabilities(
     embeddings: Tensor, context: Tensor, labels: Tensor, *, temperature: float = 1.0
 ) -> Tensor:
-    """Return how well a sample matches its own label: class-aware attention.
+    """Return the log of each sample's probability of its own class.
 
-    ``a_i = softmax_k(f_i . c_k / temperature)[y_i]``.
+    ``log softmax_k(f_i . c_k / temperature)[y_i]``, the log of :func:`caa_scores`. The
+    negative of its mean is the cross-entropy that trains the context.
 
     Args:
         embeddings: ``(m, D)``; normalised here.
         context: ``(C, D)``, used as given.
         labels: ``(m,)`` integers below ``C``.
-        temperature: Divides the logits; 1 is the paper's formula.
+        temperature: Divides the logits.
 
     Returns:
-        Tensor ``(m,)`` in [0, 1]; float32 for half precision.
+        Tensor ``(m,)``, not above 0; float32 for half precision.
 
     Raises:
         ValueError: On wrong shapes or labels outside ``[0, C)``.
+
+    Example:
+        >>> embeddings, context = torch.tensor([[0.0, 3.0]]), torch.eye(2)
+        >>> class_log_probabilities(embeddings, context, torch.tensor([1]))
+        tensor([-0.3133])
     """
     _check_embeddings(embeddings, labels)
     check_positive("temperature", temperature)
@@ -91,7 +97,31 @@ def caa_scores(
         embeddings = _at_least_single(embeddings)
         logits = embeddings @ context.to(embeddings.dtype).t()
         logits = logits / (row_lengths(embeddings) * temperature)
-        return logits.log_softmax(dim=1).gather(1, labels[:, None])[:, 0].exp()
+        return logits.log_softmax(dim=1).gather(1, labels[:, None])[:, 0]
+
+
+def caa_scores(
+    embeddings: Tensor, context: Tensor, labels: Tensor, *, temperature: float = 1.0
+) -> Tensor:
+    """Return how well a sample matches its own label: class-aware attention.
+
+    ``a_i = softmax_k(f_i . c_k / temperature)[y_i]``.
+
+    Args:
+        embeddings: ``(m, D)``; normalised here.
+        context: ``(C, D)``, used as given.
+        labels: ``(m,)`` integers below ``C``.
+        temperature: Divides the logits; 1 is the paper's formula.
+
+    Returns:
+        Tensor ``(m,)`` in [0, 1]; float32 for half precision.
+
+    Raises:
+        ValueError: On wrong shapes or labels outside ``[0, C)``.
+    """
+    return class_log_probabilities(
+        embeddings, context, labels, temperature=temperature
+    ).exp()
 
 
 def gaussian_weights(probabilities: Tensor, mean: float, sigma: float) -> Tensor:

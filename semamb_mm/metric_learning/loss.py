@@ -127,13 +127,21 @@ class OSMCAALoss(nn.Module):
             ValueError: If ``caa`` is on and there is no context, or on
                 anything that the functional loss refuses.
         """
+        if context is not None and not isinstance(context, Tensor):
+            raise ValueError(
+                "OSMCAALoss: context must be a tensor (C, D), got "
+                f"{type(context).__name__}. Pairs that a miner of "
+                "pytorch-metric-learning chose cannot be given: the loss itself mines, "
+                "softly; leave the miner out"
+            )
         attention = None
         if self.caa:
             if probabilities is None:
                 if context is None:
                     raise ValueError(
                         "OSMCAALoss(caa=True) needs the class context (C, D), the "
-                        "weight of a classification layer; give it, or switch caa off"
+                        "weight of a classification layer; give it, switch caa off, "
+                        "or use JointOSMCAALoss, which holds one"
                     )
                 probabilities = self.probabilities(embeddings, context, labels)
             attention = self.attention_of(probabilities)

@@ -70,9 +70,18 @@ def test_pair_loss(monkeypatch, capsys):
     from benchmarks import pair_loss
 
     monkeypatch.setattr(pair_loss, "memory_table", lambda args: None)
-    sizes = ("--batch-size", "16", "--channels", "8", "--repeats", "1")
+    sizes = ("--batch-sizes", "16", "--channels", "8", "--repeats", "1")
     call(pair_loss, monkeypatch, *sizes, "--threads", "1")
-    assert "ratio, OSM + CAA" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "1 threads, 1 rounds" in shown and shown.count("(100%)") == 1
+    for state in pair_loss.STATES:
+        assert f"\n{state} (" in shown
+        # What is timed as autograd's is the same loss.
+        data = pair_loss.batch(40, 16, state)
+        found, expected = (
+            pair_loss.make(name)(*data) for name in (pair_loss.OURS, pair_loss.EAGER)
+        )
+        assert found.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_video_reading(monkeypatch, capsys):

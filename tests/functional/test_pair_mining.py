@@ -1,6 +1,7 @@
 """The pair losses against loops written from the paper's formulas."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -8,7 +9,20 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semamb_mm.functional import caa_scores, osm_scores, weighted_contrastive_loss
+from semamb_mm.functional import (
+    _pair_walk,
+    _pairs,
+    caa_scores,
+    osm_scores,
+    weighted_contrastive_loss,
+)
+
+# Up to which share of the pairs a list of them is used: always, or never.
+WAYS = {"list": 2.0, "blocks": -1.0}
+
+
+def way(name):
+    return mock.patch.object(_pair_walk, "_LISTED", WAYS[name])
 
 
 def loop_loss(embeddings, labels, attention=None, **options):
@@ -314,6 +328,14 @@ def test_attention_learns_by_gradcheck():
         (dict(negative_weight=1.1), "negative_weight"),
         (dict(chunk_size=0), "chunk_size"),
         (dict(embeddings=torch.full((4, 2), float("nan"))), "not finite"),
+        (dict(embeddings=torch.tensor([[1, math.nan]] * 4)), "not finite"),
+        (
+            dict(
+                embeddings=torch.tensor([[math.inf, 0], [1, 1], [0, 1], [1, 0]]),
+                labels=torch.arange(4),
+            ),
+            "not finite",
+        ),
         (dict(attention=torch.full((4,), float("inf"))), "not finite"),
     ],
 )
@@ -347,6 +369,132 @@ def test_a_tiny_embedding_has_finite_gradients(length):
     embeddings[0] *= length
     loss, gradient = gradients(weighted_contrastive_loss, embeddings, labels, attention)
     assert torch.isfinite(loss) and torch.isfinite(gradient).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    m=st.integers(1, 14),
+    classes=st.integers(1, 14),
+    seed=st.integers(0, 10**6),
+    spread=st.floats(0.02, 2),
+    options=st.fixed_dictionaries(
+        dict(
+            margin=st.floats(0.3, 2.2),
+            negative_weight=st.floats(0, 1),
+            chunk_size=st.none() | st.integers(1, 15),
+            soft_mining=st.booleans(),
+        )
+    ),
+    attends=st.booleans(),
+)
+def test_a_list_of_the_active_pairs_equals_the_blocks(
+    m, classes, seed, spread, options, attends
+):
+    noise, labels, attention = batch(m, 5, classes, seed)
+    embeddings = torch.eye(5, dtype=noise.dtype)[0] + spread * noise
+    arguments = (embeddings, labels, attention if attends else None)
+    found = {}
+    for name in WAYS:
+        with way(name):
+            found[name] = gradients(weighted_contrastive_loss, *arguments, **options)
+    torch.testing.assert_close(found["list"], found["blocks"], rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("chunk_size", [None, 3])
+def test_gradcheck_of_either_way(name, chunk_size):
+    # Without mining the weights are constant, as finite differences demand.
+    embeddings, labels, attention = batch(9, 4, 3, seed=3)
+    options = dict(margin=1.3, soft_mining=False, chunk_size=chunk_size)
+    with way(name):
+        assert torch.autograd.gradcheck(
+            lambda e: weighted_contrastive_loss(e, labels, attention, **options),
+            embeddings.requires_grad_(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("spread", "listed"), [(10.0, True), (0.5, False)], ids=["random", "early"]
+)
+def test_the_way_is_chosen_by_the_active_pairs(spread, listed):
+    noise = F.normalize(
+        torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
+    )
+    embeddings = torch.eye(256)[0] + spread * noise
+    blocks = []
+    with mock.patch.object(
+        _pairs.Springs,
+        "add",
+        lambda self, pairs, stiffness: blocks.append(isinstance(pairs, _pairs.Block)),
+    ):
+        weighted_contrastive_loss(embeddings.requires_grad_(), torch.arange(64) // 4)
+    assert blocks == [False, not listed]
+
+
+def test_lists_are_summed_in_several_parts(monkeypatch):
+    embeddings, labels, attention = batch(40, 5, 8)
+    expected = gradients(weighted_contrastive_loss, embeddings, labels, attention)
+    monkeypatch.setattr(_pairs, "_WAITING", 50)
+    with way("list"):
+        found = gradients(
+            weighted_contrastive_loss, embeddings, labels, attention, chunk_size=7
+        )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("distance", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("detach_weights", [True, False])
+@pytest.mark.parametrize("kind", ["a few", "all", "two places"])
+def test_gradients_of_close_negatives(kind, distance, detach_weights):
+    """In float32 against float64, sample by sample."""
+    generator = torch.Generator().manual_seed(0)
+    places = F.normalize(torch.randn(64, 128, generator=generator))
+    labels = torch.arange(64) // 4
+    close = slice(None)
+    if kind == "a few":
+        embeddings, close = torch.cat([places, places[:3]]), slice(64, None)
+        labels = torch.cat([labels, torch.tensor([15, 15, 14])])
+    else:
+        embeddings = places[torch.arange(64) % (1 if kind == "all" else 2)]
+    noise = F.normalize(torch.randn(embeddings.shape, generator=generator))
+    embeddings = embeddings + distance * noise
+    options = dict(detach_weights=detach_weights)
+    loss, found = gradients(
+        weighted_contrastive_loss, embeddings, labels, None, **options
+    )
+    exact_loss, exact = gradients(
+        weighted_contrastive_loss, embeddings.double(), labels, None, **options
+    )
+    assert loss.item() == pytest.approx(exact_loss.item(), rel=1e-5)
+    error = (found - exact)[close].norm(dim=1) / exact[close].norm(dim=1)
+    assert error.max() < 1e-3
+
+
+def test_blocks_are_larger_on_a_gpu():
+    assert _pair_walk.block_rows(1024, torch.device("cpu")) == 256
+    for count, rows in ((0, 2**24), (1024, 2**14), (2**20, 256)):
+        assert _pair_walk.block_rows(count, torch.device("cuda")) == rows
+
+
+def test_sums_are_in_float64_where_there_is_one():
+    assert _pair_walk.exact_dtype(torch.device("cpu")) == torch.float64
+    assert _pair_walk.exact_dtype(torch.device("mps")) == torch.float32
+
+
+def test_the_gradient_has_no_gradient():
+    embeddings, labels, _ = batch()
+    loss = weighted_contrastive_loss(embeddings.requires_grad_(), labels)
+    (gradient,) = torch.autograd.grad(loss.square(), embeddings, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_many_duplicates_do_not_amplify_rounding():
+    places = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
+    embeddings, labels = places[torch.arange(64) % 2], torch.arange(64) // 2
+    _, found = gradients(weighted_contrastive_loss, embeddings, labels, None)
+    _, exact = gradients(weighted_contrastive_loss, embeddings.double(), labels, None)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-3, atol=1e-7)
 
 
 def test_duplicates_of_different_classes_do_not_amplify_rounding():

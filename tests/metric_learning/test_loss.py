@@ -10,7 +10,7 @@ from semamb_mm.functional import (
     gaussian_weights,
     weighted_contrastive_loss,
 )
-from semamb_mm.metric_learning import OSMCAALoss
+from semamb_mm.metric_learning import JointOSMCAALoss, OSMCAALoss
 from semamb_mm.metric_learning import loss as loss_module
 
 
@@ -81,6 +81,50 @@ def test_attention_needs_a_context():
 def test_wrong_options_are_errors_at_once(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         OSMCAALoss(**option)
+
+
+@pytest.fixture
+def no_compiled():
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.usefixtures("no_compiled")
+@pytest.mark.parametrize(
+    "options", [dict(), dict(caa=False), dict(detach_weights=False, osm=False)]
+)
+def test_a_whole_graph_compiles(options):
+    embeddings, labels, context = batch()
+    plain = OSMCAALoss(**options)
+    compiled = torch.compile(plain, fullgraph=True, backend="aot_eager")
+    found = []
+    for loss in (plain, compiled):
+        leaves = [embeddings.clone().requires_grad_(), context.clone().requires_grad_()]
+        value = loss(leaves[0], labels, leaves[1])
+        value.backward()
+        grads = [
+            leaf.new_zeros(()) if leaf.grad is None else leaf.grad for leaf in leaves
+        ]
+        found.append([value.detach(), *grads])
+        assert (leaves[1].grad is not None) == (options.get("detach_weights") is False)
+    torch.testing.assert_close(*found)
+    with torch.no_grad():
+        assert compiled(embeddings, labels, context) == found[0][0]
+    if plain.caa:
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            compiled(embeddings, labels + 1, context)
+
+
+@pytest.mark.usefixtures("no_compiled")
+def test_the_joint_loss_compiles():
+    embeddings, labels, _ = batch()
+    loss = JointOSMCAALoss(4, 6)
+    expected = loss(embeddings, labels)
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    value = compiled(embeddings, labels)
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    assert loss.context.weight.grad.abs().sum() > 0
 
 
 class Model(nn.Module):
