@@ -1,11 +1,11 @@
 """The weighted contrastive loss and its gradient, block by block of the pairs.
 
-Symbols as in :mod:`semamb_mm.functional.pair_mining`. The gradient by the features is
+Symbols as in :mod:`semamb_mm.functional.pair_mining`. The gradient by ``f_i`` is
 ``sum_j k_ij (f_i - f_j)``, with the stiffness ``k = w`` of a positive pair and
-``-w max(0, margin - d) / d`` of a negative one: see :class:`._pairs.Springs`. With
-constant weights it is summed together with the loss and scaled at the end, so that
-each pair is seen once. Weights that have a gradient need the loss first, and a second
-walk.
+``-w max(0, margin - d) / d`` of a negative one: see :class:`._pairs.Springs`. Each is
+scaled, by ``(1 - lambda) / sum w+`` or ``lambda / sum w-``. Where weights are constant
+that is done at the end, and each pair is seen once. Weights that have a gradient need
+the loss first, and a second walk.
 """
 
 from __future__ import annotations
@@ -179,13 +179,13 @@ class _Batch:
         )
         return Block(rows, slice(first, len(self.points))), squared
 
-    def close(self, block: Block, squared: Tensor) -> Listed | None:
+    def close(self, block: Block, squared: Tensor, least: float) -> Listed | None:
         """Return pairs whose distance the product cannot tell.
 
         If they are many there is no list: the product is repeated in float64.
         """
         share = _CLOSE * torch.finfo(squared.dtype).eps
-        if squared.amin() >= 2 * share * self.extent:
+        if least >= 2 * share * self.extent:
             return None
         mine, other = block.ends(self.norms)
         found = (squared < share * (mine + other)).nonzero()
@@ -201,10 +201,12 @@ class _Batch:
         )
         return None
 
-    def active(self, block: Block, squared: Tensor) -> Listed | None:
+    def active(self, block: Block, squared: Tensor, least: float) -> Listed | None:
         """Return the pairs within the margin, if a list of them pays."""
         if squared.device.type != "cpu" or not self.options.detach_weights:
             return None
+        if least >= self.options.margin**2:
+            return block.listed(self.order.new_empty(0, 2))
         active = squared < self.options.margin**2
         if _pays(int(active.count_nonzero()), block):
             return block.listed(active.nonzero())
@@ -215,8 +217,8 @@ class _Batch:
         if self.attention is None:
             return len(self.points) * (len(self.points) - 1) / 2
         lower = self.attention.sort(descending=True).values
-        times = torch.arange(len(lower), device=lower.device)
-        return (lower * times).sum(dtype=exact_dtype(lower.device))
+        lower = lower.to(exact_dtype(lower.device))
+        return (lower * torch.arange(len(lower), device=lower.device)).sum()
 
     def by_embeddings(self, grad: Tensor) -> Tensor:
         """Return the gradient by the embeddings; that by the features is used up."""
@@ -276,7 +278,9 @@ class _Walk:
             self._attend(pairs, change * scores)
             if options.soft_mining:
                 stiffness -= 2 / options.sigma**2 * change * weights
-        if _pays(len(stiffness), block):
+        # Not all devices can sum over a list.
+        device = stiffness.device.type
+        if device in ("cpu", "cuda") and _pays(len(stiffness), block):
             self.near.add(pairs, stiffness)
         else:
             matrix = squared.new_zeros(block.shape)
@@ -287,7 +291,8 @@ class _Walk:
         """Add a block's negative pairs, by a list where few are within the margin."""
         if not squared.numel():
             return
-        close = self.batch.close(block, squared)
+        least = float(squared.amin())
+        close = self.batch.close(block, squared, least)
         if close is not None:
             squared[block.within(close)] = self.batch.outside
             features = self.batch.features
@@ -297,9 +302,11 @@ class _Walk:
             )
             self.far.add_exactly(close, stiffness, difference)
         pairs: Block | Listed = block
-        active = self.batch.active(block, squared)
+        active = self.batch.active(block, squared, least)
         if active is not None:
             pairs, squared = active, squared[block.within(active)]
+            if not squared.numel():
+                return
         stiffness = self._stiffness(pairs, squared)
         if self.gradient:
             self.far.add(pairs, stiffness)
@@ -335,7 +342,9 @@ class _Walk:
 
     def _count(self, index: int, weights: Tensor, weighted: Tensor) -> None:
         """Add to a sum of weights, and to the next, of what they weight."""
-        both = torch.stack([weights.sum(), weighted.sum()])
+        # Exactness costs time in a block, whose sum errs by some roundings.
+        dtype = self.sums.dtype if weights.dim() == 1 else None
+        both = torch.stack([weights.sum(dtype=dtype), weighted.sum(dtype=dtype)])
         self.sums[index : index + 2] += both
 
     def _attend(self, pairs: Block | Listed, change: Tensor) -> None:

@@ -167,7 +167,9 @@ def weighted_contrastive_loss(
     weights are all 0, contributes 0.
 
     The gradient is computed in closed form, together with the loss; it cannot
-    be differentiated again.
+    be differentiated again. Negative pairs that are so close that float32's
+    product cannot tell their distance are measured by their difference; with a
+    distance below 2e-6 they have no gradient.
 
     Args:
         embeddings: ``(m, D)``; normalised here. A zero vector stays zero and
@@ -180,9 +182,9 @@ def weighted_contrastive_loss(
         negative_weight: The paper's lambda.
         detach_weights: Whether the weights are constants for the gradient
             (pairs are mined, not moved to where their weight is better).
-        chunk_size: Rows of the pair matrix at a time, for memory
-            ``chunk_size x m``; the same loss and gradient. Left out, a number
-            for each pair is kept, which is faster.
+        chunk_size: Rows of the pair matrix at a time, for a few times
+            ``chunk_size x m`` numbers of memory; the same loss and gradient. Left
+            out, 256 on a processor, and more elsewhere.
         soft_mining: False gives every pair the score 1 (the plain
             contrastive loss, or attention alone).
 

@@ -46,7 +46,8 @@ class OSMCAALoss(nn.Module):
         temperature (float): Of the attention's softmax. Defaults to 1.0.
         detach_weights (bool): Whether the weights are constants for the
             gradient. Defaults to ``True``.
-        chunk_size (int, optional): Rows of the pair matrix at a time.
+        chunk_size (int, optional): Rows of the pair matrix at a time; 256 on a
+            processor and more elsewhere if left out.
         gather (bool): Under distributed training, form pairs over all ranks'
             samples. Gradient and loss are those of one process with the
             whole batch. Defaults to ``True``.

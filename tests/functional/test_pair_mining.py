@@ -414,21 +414,18 @@ def test_gradcheck_of_either_way(name, chunk_size):
 
 
 @pytest.mark.parametrize(
-    ("spread", "listed"), [(10.0, True), (0.5, False)], ids=["random", "early"]
+    ("spread", "moved", "blocks"),
+    [(10.0, 0, []), (10.0, 1, [False]), (0.5, 0, [True])],
+    ids=["no active pair", "one", "all"],
 )
-def test_the_way_is_chosen_by_the_active_pairs(spread, listed):
-    noise = F.normalize(
-        torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
-    )
-    embeddings = torch.eye(256)[0] + spread * noise
-    blocks = []
-    with mock.patch.object(
-        _pairs.Springs,
-        "add",
-        lambda self, pairs, stiffness: blocks.append(isinstance(pairs, _pairs.Block)),
-    ):
+def test_the_way_is_chosen_by_the_active_pairs(spread, moved, blocks):
+    noise = torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
+    embeddings = torch.eye(256)[0] + spread * F.normalize(noise)
+    embeddings[:moved] = 0.6 * embeddings[:moved] + 0.4 * embeddings[-1]
+    with mock.patch.object(_pairs.Springs, "add", autospec=True) as add:
         weighted_contrastive_loss(embeddings.requires_grad_(), torch.arange(64) // 4)
-    assert blocks == [False, not listed]
+    ways = [isinstance(call.args[1], _pairs.Block) for call in add.call_args_list]
+    assert ways == [False, *blocks]  # first the positive pairs
 
 
 def test_lists_are_summed_in_several_parts(monkeypatch):
