@@ -115,6 +115,13 @@ class _Batch:
         self.attention = None if attention is None else attention[self.order]  # (m,)
         self.ends = torch.searchsorted(labels, labels, right=True)  # (m,)
         self.host_ends = self.ends.cpu()
+        # Positive pairs, row by row: of a row, before a row, and a row's first column
+        # less those before it.
+        index = torch.arange(len(labels), device=labels.device)
+        self.partners = self.ends - index - 1
+        before = self.partners.cumsum(0) - self.partners
+        self.host_before = before.cpu()
+        self.first_partner = index + 1 - before
         self.extent = self._finite_extent()
         # A squared distance that no pair has, beyond the margin.
         self.outside = 2 * max(4.0, options.margin**2)
@@ -156,14 +163,15 @@ class _Batch:
 
     def positives(self, rows: slice) -> tuple[Block, Listed]:
         """Return the block that holds the positive pairs of rows, and their list."""
-        first = torch.arange(rows.start, rows.stop) + 1
-        counts = self.host_ends[rows] - first
-        starts = first - (counts.cumsum(0) - counts)
-        total, device = int(counts.sum()), self.ends.device
-        row = torch.repeat_interleave(counts.to(device), output_size=total)
-        column = torch.arange(total, device=device) + starts.to(device)[row]
-        block = Block(rows, slice(rows.start, int(self.host_ends[rows.stop - 1])))
-        return block, Listed(row + rows.start, column)
+        last = rows.stop - 1
+        stop = int(self.host_ends[last])
+        first = int(self.host_before[rows.start])
+        total = int(self.host_before[last]) + stop - rows.stop - first
+        row = torch.repeat_interleave(self.partners[rows], output_size=total)
+        row += rows.start
+        column = torch.arange(first, first + total, device=row.device)
+        column += self.first_partner[row]
+        return Block(rows, slice(rows.start, stop)), Listed(row, column)
 
     def negatives(self, squared: Tensor, rows: slice) -> tuple[Block, Tensor]:
         """Return the columns of :meth:`squared` that hold negative pairs.
@@ -205,9 +213,14 @@ class _Batch:
         """Return the pairs within the margin, if a list of them pays."""
         if squared.device.type != "cpu" or not self.options.detach_weights:
             return None
-        if least >= self.options.margin**2:
+        limit = self.options.margin**2
+        if least >= limit:
             return block.listed(self.order.new_empty(0, 2))
-        active = squared < self.options.margin**2
+        # Few rows tell if there are far too many.
+        some = squared[::16] < limit
+        if int(some.count_nonzero()) > 2 * _LISTED * some.numel():
+            return None
+        active = squared < limit
         if _pays(int(active.count_nonzero()), block):
             return block.listed(active.nonzero())
         return None
