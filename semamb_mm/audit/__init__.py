@@ -6,7 +6,9 @@ Arrays in, arrays and files out: no framework and no model is needed.
 - ``decision``: which landmarks are suspects, and what is proposed instead;
 - ``report``: tables and one page with pictures;
 - ``relabel``: the proposed labels in the data set's own format;
-- ``moves``: how far latent targets moved from the annotations.
+- ``moves``: how far latent targets moved from the annotations;
+- ``labels``, ``label_report``: the same for class labels: how surprising each is, which
+  are suspects and how many of those are wrong; a table and a page.
 """
 
 from .decision import Audit, decide

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 from semamb_mm.faces.sizes import face_unit, percent_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.tables import write_csv
+from semamb_mm.pictures.embedded import embedded, embedded_image
 from semamb_mm.pictures.moves import plot_moves
 from semamb_mm.pictures.targets import draw_targets
 
@@ -119,7 +119,7 @@ def _ambiguity(audit: Audit) -> str:
             percent_unit(annotations.shape[1]),
             mean_shape=mean_shape(annotations),
         )
-        return _embedded(plot.read_bytes(), "png")
+        return embedded(plot.read_bytes(), "png")
 
 
 def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> str:
@@ -136,8 +136,7 @@ def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> st
             audit.predictions[i],
             size=360,
         )
-        _, encoded = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, 85])
-        picture = f'<img src="{_embedded(encoded.tobytes(), "jpeg")}" alt="">'
+        picture = f'<img src="{embedded_image(face)}" alt="">'
     except (OSError, ValueError, cv2.error) as error:
         picture = f"<p>no picture: {html.escape(str(error))}</p>"
     return (
@@ -149,10 +148,6 @@ def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> st
 def _count_rows(counts: np.ndarray) -> str:
     worst = [k for k in np.argsort(-counts)[:_ROWS] if counts[k]]
     return "".join(f"<tr><td>{k}</td><td>{counts[k]}</td></tr>" for k in worst)
-
-
-def _embedded(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 _PAGE = """<!doctype html>

@@ -1,10 +1,17 @@
+import numpy as np
+import pytest
 import torch
 from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
 
 from semamb_mm.functional import caa_scores
-from semamb_mm.pretrain.inference import embed_dataset, read_attention
+from semamb_mm.pretrain.inference import (
+    classify_dataset,
+    embed_dataset,
+    read_attention,
+)
 
-from .retrievers.test_embedding_retriever import build, samples
+from .retrievers.test_embedding_retriever import ENCODER, HEAD, build, samples
 
 
 def test_a_data_set_is_embedded_in_its_order_and_read(capsys):
@@ -24,3 +31,25 @@ def test_a_data_set_is_embedded_in_its_order_and_read(capsys):
         embeddings, context, labels, temperature=model.head.temperature
     )
     torch.testing.assert_close(attention, expected.detach())
+
+
+def classifier(**options):
+    backbone, neck = ENCODER
+    cfg = dict(type="ImageClassifier", backbone=backbone, neck=neck, head=HEAD)
+    return MODELS.build(dict(cfg, **options))
+
+
+@pytest.mark.parametrize("make", [build, classifier])
+def test_scores_are_the_head_s(make):
+    init_default_scope("mmpretrain")
+    model = make(data_preprocessor=dict(mean=[0], std=[255])).eval()
+    images = torch.randint(0, 256, (5, 1, 32, 32), dtype=torch.uint8)
+    dataset = [dict(inputs=i, data_samples=s) for i, s in zip(images, samples(5))]
+    embeddings, scores = classify_dataset(model, dataset, batch_size=2)
+    encode = getattr(model, "encode", model.extract_feat)
+    with torch.no_grad():
+        features = encode(images.float() / 255)
+        np.testing.assert_allclose(scores, model.head(features), atol=1e-5)
+        np.testing.assert_allclose(
+            embeddings, model.head.pre_logits(features), atol=1e-5
+        )

@@ -11,6 +11,7 @@ from .omniglot import OmniglotRetrieval
 from .query_gallery_dataset import QueryGalleryDataset
 from .retrieval_dataset import RetrievalDataset
 from .sop import SOPRetrieval
+from .stratified_fold import StratifiedFoldDataset
 from .tracklet_dataset import TrackletDataset
 from .tracklet_frames import TrackletFrames
 from .zero_shot_dataset import ZeroShotDataset
@@ -28,6 +29,7 @@ __all__ = [
     "QueryGalleryDataset",
     "RetrievalDataset",
     "SOPRetrieval",
+    "StratifiedFoldDataset",
     "TrackletDataset",
     "TrackletFrames",
     "ZeroShotDataset",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmpretrain.registry import DATASETS
@@ -57,6 +58,20 @@ class CUBRetrieval(ZeroShotDataset):
             [classes[i][0] for i in sorted(classes)],
             str(root / "image_class_labels.txt"),
         )
+
+    def corrected_list(self, changed: Mapping[str, str]) -> str:
+        """Return ``image_class_labels.txt`` with other classes for some images."""
+        root = Path(self.data_root)
+        number = {
+            name: i for i, (name,) in read_table(root / "classes.txt", str).items()
+        }
+        images = read_table(root / "images.txt", str)
+        labels = read_table(root / "image_class_labels.txt", int, same=images)
+        for i, (name,) in images.items():
+            path = f"{root}/images/{name}"
+            if path in changed:
+                labels[i] = [number[changed[path]]]
+        return "".join(f"{i} {label}\n" for i, (label,) in labels.items())
 
 
 def read_table(

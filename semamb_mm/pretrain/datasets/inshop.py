@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmpretrain.registry import DATASETS
@@ -64,6 +65,25 @@ class InShopRetrieval(QueryGalleryDataset):
             sample["camera_id"] = int(sample.get("role") == "gallery")
         return samples
 
+    def corrected_list(self, changed: Mapping[str, str]) -> str:
+        """Return ``list_eval_partition.txt`` with other items for some images."""
+        path, folder = find_partition(self.data_root)
+        rows = read_columns(path, COLUMNS, count_first=True)
+        lines = [
+            f"{image} {changed.get(f'{folder}/{image}', item)} {status}\n"
+            for image, item, status in rows
+        ]
+        return f"{len(rows)}\n{' '.join(COLUMNS)}\n{''.join(lines)}"
+
+
+def find_partition(root: str) -> tuple[Path, Path]:
+    """Return the list, whether it is there or not, and the folder it speaks of."""
+    name = "list_eval_partition.txt"
+    places = [Path(root, folder, name) for folder in ("Eval", "Anno", "")]
+    path = next((place for place in places if place.is_file()), places[0])
+    folder = Path(root, "Img")
+    return path, folder if folder.is_dir() else Path(root)
+
 
 def read_partition(root: str) -> list[tuple[str, str, str]]:
     """Return path, item and status of every image.
@@ -71,11 +91,7 @@ def read_partition(root: str) -> list[tuple[str, str, str]]:
     Raises:
         FileNotFoundError, ValueError: As :class:`InShopRetrieval`.
     """
-    name = "list_eval_partition.txt"
-    places = [Path(root, folder, name) for folder in ("Eval", "Anno", "")]
-    path = next((place for place in places if place.is_file()), places[0])
-    folder = Path(root, "Img")
-    folder = folder if folder.is_dir() else Path(root)
+    path, folder = find_partition(root)
     rows = read_columns(path, COLUMNS, count_first=True)
     for number, row in enumerate(rows, start=3):
         if row[2] not in STATUSES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +92,17 @@ class RetrievalDataset(BaseDataset):
         """Return a group for each training class; the last groups make ``val``."""
         return list(range(len(classes)))
 
+    def corrected_list(self, changed: Mapping[str, str]) -> str:
+        """Return the data set's own list of labels with other classes for some images.
+
+        Without a list of its own a data set gives MMPretrain's ``CustomDataset``'s,
+        ``image label`` a line, see :func:`custom_list`.
+
+        Args:
+            changed: Image to the name of its class, one of the metainfo's.
+        """
+        return custom_list(self, changed)
+
     def load_data_list(self) -> list[dict]:
         """The samples, some with wrong labels if asked for."""
         samples = self.load_samples()
@@ -134,6 +145,25 @@ class RetrievalDataset(BaseDataset):
             for sample in samples
             if sample["gt_label"] in new
         ]
+
+
+def custom_list(dataset: BaseDataset, changed: Mapping[str, str]) -> str:
+    """Return a list for MMPretrain's ``CustomDataset(ann_file=...)``.
+
+    Args:
+        dataset: Of its images paths and labels are listed.
+        changed: Image to the name of its class.
+    """
+    classes = dataset.metainfo["classes"]
+    label = {name: number for number, name in enumerate(classes)}
+    lines = []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        name = changed.get(info["img_path"], classes[info["gt_label"]])
+        path = info["img_path"]
+        path = path if "://" in path else Path(path).absolute()
+        lines.append(f"{path} {label[name]}\n")
+    return "".join(lines)
 
 
 def last_groups(groups: Sequence, share: float) -> set:

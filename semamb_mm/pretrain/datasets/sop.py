@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmpretrain.registry import DATASETS
@@ -12,6 +12,7 @@ from semamb_mm.formats.tables import read_columns
 
 from .retrieval_dataset import RetrievalDataset
 
+PRODUCT = "product "  # before the number in a class's name
 COLUMNS = ("image_id", "class_id", "super_class_id", "path")
 
 
@@ -60,7 +61,7 @@ class SOPRetrieval(RetrievalDataset):
             )
         products = sorted(super_class)
         self._super_classes = [super_class[product] for product in products]
-        self._metainfo["classes"] = tuple(f"product {number}" for number in products)
+        self._metainfo["classes"] = tuple(f"{PRODUCT}{number}" for number in products)
         label = {product: i for i, product in enumerate(products)}
         return [dict(s, gt_label=label[s["gt_label"]]) for s in samples]
 
@@ -72,3 +73,14 @@ class SOPRetrieval(RetrievalDataset):
             groups.append(10 * before[name] // sizes[name])
             before[name] += 1
         return groups
+
+    def corrected_list(self, changed: Mapping[str, str]) -> str:
+        """Return ``Ebay_train.txt`` with other products for some images."""
+        rows = read_columns(Path(self.data_root, f"Ebay_{self.part}.txt"), COLUMNS)
+        group = {row[1]: row[2] for row in rows}
+        for row in rows:
+            name = changed.get(f"{self.data_root}/{row[3]}")
+            if name is not None:
+                row[1] = name.removeprefix(PRODUCT)
+                row[2] = group[row[1]]
+        return "".join(" ".join(row) + "\n" for row in [COLUMNS, *rows])

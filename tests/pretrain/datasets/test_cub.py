@@ -70,3 +70,22 @@ def test_cub_cut_short_or_mislabelled_is_refused(tmp_path):
     path.unlink()
     with pytest.raises(FileNotFoundError, match="classes.txt"):
         CUBRetrieval(root)
+
+
+def test_corrected_labels_are_read_as_the_own_ones(tmp_path):
+    root = make_cub(tmp_path / "birds", classes=6)
+    for split in ("train", "val"):
+        dataset = CUBRetrieval(root, split=split, val_share=0.7)
+        info = dataset.get_data_info(0)
+        other = dataset.metainfo["classes"][-1]
+        text = dataset.corrected_list({info["img_path"]: other})
+        file = tmp_path / "birds/image_class_labels.txt"
+        own = file.read_text()
+        file.write_text(text)
+        changed = CUBRetrieval(root, split=split, val_share=0.7)
+        assert changed.metainfo == dataset.metainfo
+        differ = changed.get_gt_labels() != dataset.get_gt_labels()
+        assert differ.nonzero()[0].tolist() == [0]
+        assert changed.get_gt_labels()[0] == len(dataset.metainfo["classes"]) - 1
+        file.write_text(own)
+        assert dataset.corrected_list({}) == own

@@ -63,3 +63,17 @@ def test_inshop_names_what_is_wrong(tmp_path):
         FileNotFoundError, match="no file .*Eval/list_eval_partition.txt"
     ):
         InShopRetrieval(root)
+
+
+def test_corrected_labels_are_read_as_the_own_ones(tmp_path):
+    root = make_inshop(tmp_path)
+    dataset = InShopRetrieval(root)
+    path = tmp_path / "Eval/list_eval_partition.txt"
+    rows = [line.split() for line in path.read_text().splitlines()]
+    assert [x.split() for x in dataset.corrected_list({}).splitlines()] == rows
+    image = infos(dataset)[5]["img_path"]
+    path.write_text(dataset.corrected_list({image: "id_00000004"}))
+    labels = InShopRetrieval(root).get_gt_labels()
+    assert labels[5] == 3
+    labels[5] = dataset.get_gt_labels()[5]
+    assert (labels == dataset.get_gt_labels()).all()

@@ -43,3 +43,15 @@ def test_sop_names_what_is_wrong(tmp_path):
     path.unlink()
     with pytest.raises(FileNotFoundError, match="no file .*Ebay_train.txt"):
         SOPRetrieval(root)
+
+
+def test_corrected_labels_are_read_as_the_own_ones(tmp_path):
+    dataset = SOPRetrieval(make_sop(tmp_path))
+    path = tmp_path / "Ebay_train.txt"
+    assert dataset.corrected_list({}) == path.read_text()
+    bicycle = infos(dataset)[0]["img_path"]
+    path.write_text(dataset.corrected_list({bicycle: "product 9"}))
+    line = path.read_text().splitlines()[1]
+    assert line == "1 9 12 bicycle_final/111085122801_0.JPG"  # a toaster now
+    labels = SOPRetrieval(str(tmp_path)).get_gt_labels()
+    assert labels[0] == 8 and (labels[1:] == dataset.get_gt_labels()[1:]).all()
