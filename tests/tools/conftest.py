@@ -26,8 +26,10 @@ model = dict(
     backbone=dict(depth=18, stem_channels=8, base_channels=4, init_cfg=None),
     head=dict(in_channels=32, deconv_out_channels=(8, 8, 8)))
 train_cfg = dict(max_epochs=1)
-train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
-val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+train_dataloader = dict(
+    batch_size=10, num_workers=0, persistent_workers=False,
+    dataset=dict(serialize_data=False))
+val_dataloader = train_dataloader
 """.format("td-hm_res50_8xb64-210e_coco-256x192")
 BODIES = 20
 

@@ -60,7 +60,7 @@ def test_a_plain_stock_detector_makes_targets_that_a_stock_training_begins_on(
 
 def test_a_stopped_search_goes_on_and_gives_the_same(bodies, tmp_path, monkeypatch):
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
-    search_targets.main(command(bodies, whole, "--views", "3"))
+    search_targets.main(command(bodies, whole, "--views", "2"))
     searched = []
     call = search.FinishedSearch.__call__
 
@@ -72,12 +72,12 @@ def test_a_stopped_search_goes_on_and_gives_the_same(bodies, tmp_path, monkeypat
 
     monkeypatch.setattr(search.FinishedSearch, "__call__", stopping)
     with pytest.raises(KeyboardInterrupt):
-        search_targets.main(command(bodies, parts, "--views", "3"))
+        search_targets.main(command(bodies, parts, "--views", "2"))
     assert not parts.exists()
     with pytest.raises(SystemExit, match="begun with another seed"):
-        search_targets.main(command(bodies, parts, "--views", "3", "--seed", "1"))
-    search_targets.main(command(bodies, parts, "--views", "3"))
-    assert searched == [0, 1, 1, 2]
+        search_targets.main(command(bodies, parts, "--views", "2", "--seed", "1"))
+    search_targets.main(command(bodies, parts, "--views", "2"))
+    assert searched == [0, 1, 1]
     one, other = (np.load(path) for path in (whole, parts))
     for name in one.files:
         assert np.array_equal(one[name], other[name]), name
