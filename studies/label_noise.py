@@ -74,7 +74,6 @@ NOISES = {
 TUNING_NOISE = "20 %"
 TUNING_SEED = 100
 TUNING_EPOCHS = 40
-BASELINE = "contrastive"
 TEMPERATURE = 0.1  # of the class scores, where a method has one
 RATES = (0.005, 0.02)
 MARGINS = tuple(dict(loss=dict(margin=margin)) for margin in (0.8, 1.2))
@@ -186,6 +185,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
     parser.add_argument("--noise", nargs="+", default=list(NOISES), choices=NOISES)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument(
+        "--baseline",
+        default="contrastive",
+        choices=METHODS,
+        help="what the paired differences are to (%(default)s)",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--epochs", type=int, default=TUNING_EPOCHS)
     parser.add_argument(
@@ -305,7 +310,7 @@ def tables(args: argparse.Namespace, results: Sequence[dict]) -> str:
     """Return Markdown: methods down, kinds of noise across, for each data set."""
     parts = [
         f"{args.epochs} epochs. Mean ± standard deviation over seeds (their number); "
-        f"then the paired difference to {BASELINE} with its 95 % t interval."
+        f"then the paired difference to {args.baseline} with its 95 % t interval."
     ]
     for data in args.data:
         for score in (*SCORES, "attention_auc"):
@@ -315,7 +320,7 @@ def tables(args: argparse.Namespace, results: Sequence[dict]) -> str:
                 for noise in args.noise:
                     where = dict(data=data, noise=noise)
                     own = by_seed(results, score, method=method, **where)
-                    base = by_seed(results, score, method=BASELINE, **where)
+                    base = by_seed(results, score, method=args.baseline, **where)
                     row.append(f"{spread(own.values())} ({len(own)})" if own else "")
                     difference.append(paired(own, base))
                 rows.append(row)

@@ -40,7 +40,8 @@ def test_study_tunes_trains_and_goes_on(call, tmp_path, capsys):
     path = tmp_path / "1-epochs/omniglot/20 %/contrastive/seed5.json"
     written = path.stat().st_mtime_ns
     capsys.readouterr()
-    call(*cells, "--methods", "contrastive", "prism_joint")
+    methods = "contrastive", "prism_joint"
+    call(*cells, "--methods", *methods, "--baseline", "prism_joint")
     assert path.stat().st_mtime_ns == written
     with open(tmp_path / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -50,7 +51,7 @@ def test_study_tunes_trains_and_goes_on(call, tmp_path, capsys):
     with open(tmp_path / "tuning.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 4
     table = (tmp_path / "table.md").read_text()
-    assert "| contrastive | +0.0 (+0.0 to +0.0) |" in table
+    assert "| prism_joint | +0.0 (+0.0 to +0.0) |" in table
     assert table in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / "recall.png")).std() > 0
 
