@@ -13,7 +13,7 @@ def estimate(value, low=None, high=None):
         (1.0, estimate(0.3, low=0.01), 0.2, "leave it"),
         (0.5, estimate(0.0), 0.2, "leave it"),
         (1.0, estimate(0.3), 0.005, "targets only"),
-        (0.95, estimate(0.3), 0.02, "in-sample"),
+        (0.95, estimate(0.3), 0.015, "in-sample"),
         (0.85, estimate(0.3), 0.08, "restart"),
         (0.5, estimate(0.3), 0.08, "cross-fit"),
         (0.5, estimate(0.3), 0.02, "cross-fit"),
