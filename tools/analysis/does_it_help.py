@@ -74,13 +74,13 @@ def main(argv=None):
     """Search, compare, and advise."""
     args = parse_args(argv)
     config = cli.open_config(args)
-    cli.check_data(config, "train", args.held_out)
+    cli.check_data(config, "train", *([] if args.folds else [args.held_out]))
     making = Making.of_config(cli.config_of_hook(args, config))
     model = cli.open_searchable_model(config, args.checkpoint, args.device)
     loader = config.train_dataloader
     train = AugmentedSamples(loader, batch_size=args.batch_size)
     if args.folds:
-        other = train
+        check_number(train, len(train))
         held_out = found_by_folds(args.folds, train)
     else:
         try:
@@ -88,14 +88,9 @@ def main(argv=None):
         except ValueError as error:
             raise SystemExit(str(error)) from error
         other = AugmentedSamples(loader, dataset, args.batch_size)
+        check_number(other, args.most)
         held_out = found(model, other, making, args)
     trained = found(model, train, making, args)
-    pictures = len(held_out.pictures.unique())
-    if pictures < FEWEST:
-        raise SystemExit(
-            f"{pictures} held-out pictures: expected {FEWEST} or more to tell the "
-            "annotators' noise from the detector's error"
-        )
     groups = landmark_groups(train.store.num_keypoints)
     each = {f"{k} {name}": [k] for k, name in enumerate(train.names)}
     figures = compare(
@@ -112,6 +107,16 @@ def main(argv=None):
         with atomic_write(args.out) as file:
             json.dump(dict(advice=advice, figures=content), file, indent=2)
         print(f"wrote {args.out}")
+
+
+def check_number(samples, most):
+    """Refuse too few held-out pictures, before the search."""
+    pictures = min(len(set(pictures_of(samples))), most)
+    if pictures < FEWEST:
+        raise SystemExit(
+            f"{pictures} held-out pictures: expected {FEWEST} or more to tell the "
+            "annotators' noise from the detector's error"
+        )
 
 
 def found(model, samples, making, args):
