@@ -100,6 +100,7 @@ def by_surprise(scores, labels, true) -> dict[str, dict[str, float]]:
     found = audit.suspects & wrong
     right = (audit.likely == true)[found].mean() if found.any() else np.nan
     row["likely class right"] = right
+    row["accuracy"] = (scores.argmax(1) == true).mean()
     low, high = audit.share_range
     return {OURS: dict(row, share=audit.share, share_low=low, share_high=high)}
 

@@ -69,7 +69,7 @@ def moves_table(summary: dict[str, dict[str, float]], num_keypoints: int) -> str
     with_truth = any("target_rms" in values for values in summary.values())
     columns = _FIGURES + _TRUE_FIGURES * with_truth
     lines = [percent_unit(num_keypoints)]
-    width = max(12, *(len(name) + 1 for name in summary))
+    width = max([12, *(len(name) + 1 for name in summary)])
     lines.append(f"{'landmarks':<{width}}" + "".join(f"{c:>16}" for c in columns))
     for name, values in summary.items():
         cells = "".join(f"{values[c]:>16.2f}" for c in columns)

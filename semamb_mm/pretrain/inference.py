@@ -67,7 +67,9 @@ def read_attention(model, embeddings: Tensor, labels: Tensor) -> Tensor:
     """Return the class-aware attention ``(n,)`` of training images to their labels.
 
     Args:
-        model: With an ``OSMCAAHead``.
+        model: With an ``OSMCAAHead`` whose classifier reads the embedding
+            (``classifier='context'``). Of others, take :func:`classify_dataset`'s
+            scores.
         embeddings: ``(n, D)`` of :func:`embed_dataset`.
         labels: ``(n,)``.
     """

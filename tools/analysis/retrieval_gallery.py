@@ -32,7 +32,7 @@ from semamb_mm import cli
 from semamb_mm.formats.tables import write_csv
 from semamb_mm.metric_learning import rankings, retrieval_scores
 from semamb_mm.pictures.image_grid import Framed, draw_image_grid
-from semamb_mm.pretrain.inference import embed_dataset, read_attention
+from semamb_mm.pretrain.inference import classify_dataset, embed_dataset
 
 RIGHT, WRONG, PLAIN = "#2ca02c", "#d62728", "#888888"
 
@@ -64,9 +64,9 @@ def main(argv=None):
     recall = retrieval_scores(embeddings, labels, (1,))["Recall@1"]
     print(f"Recall@1 {recall:.2f} % of {len(labels)} test images")
 
-    embeddings = embed_dataset(model, train)
     labels = torch.from_numpy(train.get_gt_labels())
-    attention = read_attention(model, embeddings, labels)
+    scores = torch.from_numpy(classify_dataset(model, train)[1])
+    attention = scores.softmax(dim=1)[torch.arange(len(labels)), labels]
     infos = [train.get_data_info(i) for i in range(len(train))]
     header = ["attention", "image", "label"]
     header += ["true_label"] * ("true_label" in infos[0])
