@@ -192,8 +192,9 @@ def stratified_folds(
         ValueError: If there are fewer than 2 folds, or more than groups.
 
     Example:
-        >>> stratified_folds([0, 0, 1, 1, 1, 1], 2).tolist()
-        [0, 1, 0, 1, 1, 0]
+        >>> folds = stratified_folds([0, 0, 1, 1, 1, 1], 2)
+        >>> sorted(folds[:2].tolist()), sorted(folds[2:].tolist())
+        ([0, 1], [0, 0, 1, 1])
     """
     of_class = np.asarray(labels).tolist()
     if groups is None:
