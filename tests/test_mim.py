@@ -202,4 +202,4 @@ def test_nothing_else_changes_in_a_users_environment(wheel, tmp_path):
     plan = json.loads(report.read_text())["install"]
     assert [item["metadata"]["name"] for item in plan] == ["semamb_mm"]
     extras = plan[0]["metadata"]["provides_extra"]
-    assert set(extras) == {"aflw", "video", "onnx", "tensorboard"}
+    assert set(extras) == {"aflw", "video", "onnx", "tensorboard", "timm"}

@@ -100,13 +100,13 @@ def test_each_frame_is_decoded_about_once(tree, monkeypatch):
     monkeypatch.setattr(VideoFrames, "_decode", staticmethod(counting))
     dataset = build(tree, max_open=3)
     for index in VideoShuffleSampler(dataset, 6, 0, seed=0):
-        dataset.get_data_info(index)
+        dataset[index]
     # Decoders give a frame or two before the key frame that was sought.
     assert len(dataset) <= decoded["frames"] <= 1.2 * len(dataset)
     in_turn = decoded.total()
     decoded.clear()
     for index in np.random.default_rng(0).permutation(len(dataset)).tolist():
-        dataset.get_data_info(index)
+        dataset[index]
     assert decoded["frames"] > 4 * in_turn
 
 
