@@ -18,16 +18,16 @@ from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
+from scipy.special import softmax
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from semamb_mm.cli import open_retrieval_model, training_set
 from semamb_mm.formats.files import atomic_path, atomic_write
-from semamb_mm.pretrain.inference import embed_dataset, read_attention
+from semamb_mm.pretrain.inference import classify_dataset
 
 from .engine import (
     NOTHING_FINISHED,
@@ -185,12 +185,11 @@ def attention_to_labels(run: Training) -> tuple[np.ndarray, np.ndarray, np.ndarr
     model = open_retrieval_model(config, run.checkpoint)
     dataset = training_set(config, config.val_dataloader.dataset.pipeline)
     label = dataset.get_gt_labels()
-    attention = read_attention(
-        model, embed_dataset(model, dataset), torch.from_numpy(label)
-    )
+    _, scores = classify_dataset(model, dataset)
+    attention = softmax(scores, axis=1)[np.arange(len(label)), label]
     infos = map(dataset.get_data_info, range(len(dataset)))
     true = np.array([info.get("true_label", info["gt_label"]) for info in infos])
-    return attention.numpy(), label, true
+    return attention, label, true
 
 
 def scores_of(results: Sequence[dict], score: str, **where) -> dict[int, float]:
