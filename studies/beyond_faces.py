@@ -37,6 +37,7 @@ from .engine import (
     Change,
     Run,
     hook,
+    keep_checkpoints,
     markdown,
     measured,
     merged,
@@ -76,21 +77,14 @@ def until(start: int) -> Change:
     return lambda config: config.train_cfg.update(max_epochs=start)
 
 
-def every_twentieth(config) -> None:
-    """Write a checkpoint every 20 epochs and keep the last."""
-    config.default_hooks.checkpoint.update(interval=20, max_keep_ckpts=1)
-
-
 def chain(names: Sequence[str], seed: int, data: Change, args) -> Run:
     """Return the run with the search; the plain one is trained first."""
     case, work_dir = names[0], Path(args.work_dir)
     config = CONFIGS / f"{case}_sa.py"
-    last = merged(args.cfg_options)
-    aligned = Run(
-        (*names, "aligned"), seed, work_dir, config, (data, every_twentieth, last)
-    )
+    kept, last = keep_checkpoints(1, interval=20), merged(args.cfg_options)
+    aligned = Run((*names, "aligned"), seed, work_dir, config, (data, kept, last))
     start = hook(aligned.resolved).start
-    changes = (data, every_twentieth, last, until(start))
+    changes = (data, kept, last, until(start))
     plain = Run((*names, "plain"), seed, work_dir, CONFIGS / f"{case}.py", changes)
     return Run(
         aligned.names,

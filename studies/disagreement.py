@@ -34,6 +34,7 @@ from .engine import (
     ROOT,
     Run,
     hook,
+    keep_checkpoints,
     markdown,
     measured,
     merged,
@@ -151,11 +152,6 @@ def mean_part(root: Path, annotator: int, fold: int, work_dir: Path) -> Path:
     return path
 
 
-def every_twentieth(config) -> None:
-    """Keep a checkpoint every 20 epochs, among them that which alignment begins at."""
-    config.default_hooks.checkpoint.update(interval=20, max_keep_ckpts=-1)
-
-
 def plan(args) -> list[Detector]:
     """Return a run for each annotator, fold, seed and method."""
     root, work_dir = xray_root(), Path(args.work_dir)
@@ -183,7 +179,8 @@ def _methods(of: tuple, seed: int, last) -> list[Detector]:
             seed,
             work_dir,
             CONFIGS / config,
-            (data, every_twentieth, last),
+            # Among them that which alignment begins at.
+            (data, keep_checkpoints(-1, interval=20), last),
             **after,
         )
 

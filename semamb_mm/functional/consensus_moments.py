@@ -478,7 +478,7 @@ class Moments:
         total = strength.sum().clamp(min=torch.finfo(scale.dtype).tiny)
         a = float((uncertain.sum() / total).clamp(least, 1))
         # By chance a squared correlation is 1 / n, and deviates from it by sqrt(2) / n.
-        chance = (2 * others.square() / pairs.square()).sum(1).sqrt()
+        chance = (2 * others / pairs.square()).sum(1).sqrt()
         explainable = (strength - uncertain).sum(1).clamp(min=0) + 2 * chance
         return a, explainable.clamp(max=1)
 

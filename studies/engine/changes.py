@@ -40,11 +40,11 @@ def scheduled(epochs: int) -> Change:
     return change
 
 
-def keep_checkpoints(count: int) -> Change:
-    """Write a checkpoint each epoch and keep the last ``count``; -1 keeps all."""
+def keep_checkpoints(count: int, interval: int = 1) -> Change:
+    """Write a checkpoint every so many epochs and keep the last; -1 keeps all."""
 
     def change(config: Config) -> None:
-        config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=count)
+        config.default_hooks.checkpoint.update(interval=interval, max_keep_ckpts=count)
 
     return change
 
