@@ -7,32 +7,16 @@ the inputs, targets included. Linux only.
 
 from __future__ import annotations
 
-import argparse
-import resource
-import subprocess
-import sys
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from semamb_mm.faces.landmarks import PARTS_68, WEAK_PARTS_68
 from semamb_mm.functional import consensus_targets
 
-from .timing import resident
+from .timing import cost, table_of_costs
 
 SIZES = ("30000x68", "300000x68", "100000x133")
 _ROWS = 10_000  # drawn at a time
-
-
-def parse_args(argv=None):
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="SAMPLESxK")
-    parser.add_argument("--of", help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
 
 
 def drawn(samples: int, landmarks: int) -> dict[str, Tensor]:
@@ -55,34 +39,21 @@ def drawn(samples: int, landmarks: int) -> dict[str, Tensor]:
     return dict(observed=observed, found=found, spread=spread, counts=counts)
 
 
-def measure(size: str) -> None:
-    """Print seconds of the processor and MiB of one size."""
+def measure(size: str) -> tuple[float, float]:
+    """Return seconds of the processor and MiB of one size."""
     torch.set_num_threads(1)
     samples, landmarks = map(int, size.split("x"))
     curves = [list(PARTS_68[part].landmarks) for part in WEAK_PARTS_68]
     options = dict(curves=curves, sliding=curves[:1]) if landmarks >= 68 else {}
     arguments = drawn(samples, landmarks)
-    # Forget the peak there was so far (proc(5), clear_refs).
-    Path("/proc/self/clear_refs").write_text("5")
-    before, start = resident("VmRSS"), resource.getrusage(resource.RUSAGE_SELF)
-    consensus_targets(**arguments, **options)
-    end = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
-    print(seconds, resident("VmHWM") - before)
+    return cost(lambda: consensus_targets(**arguments, **options))
 
 
 def main(argv=None):
     """Print the table, or the figures of one size."""
-    args = parse_args(argv)
-    if args.of:
-        measure(args.of)
-        return
-    print(f"{'samples x landmarks':<24}{'CPU seconds':>12}{'MiB':>8}")
-    for size in args.sizes:
-        command = [sys.executable, "-m", "benchmarks.consensus_scale", "--of", size]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds, memory = map(float, done.stdout.split())
-        print(f"{size:<24}{seconds:>12.1f}{memory:>8.0f}", flush=True)
+    module, title = "benchmarks.consensus_scale", "samples x landmarks"
+    of = dict(doc=__doc__, argv=argv, title=title, sizes=SIZES)
+    table_of_costs(module, measure, **of)
 
 
 if __name__ == "__main__":

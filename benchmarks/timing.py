@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,3 +91,47 @@ def resident(name: str) -> float:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
     raise OSError(f"/proc/self/status has no {name}")
+
+
+def cost(call: Callable[[], object]) -> tuple[float, float]:
+    """Return seconds of the processor and the peak of memory above now in MiB.
+
+    Linux only.
+    """
+    # Forget the peak there was so far (proc(5), clear_refs).
+    Path("/proc/self/clear_refs").write_text("5")
+    before, start = resident("VmRSS"), resource.getrusage(resource.RUSAGE_SELF)
+    call()
+    end = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+    return seconds, resident("VmHWM") - before
+
+
+def table_of_costs(
+    module: str, measure: Callable[[str], tuple[float, float]], **options
+) -> None:
+    """Run a benchmark that prints :func:`cost` for each of some sizes.
+
+    Each size runs in a process of its own.
+
+    Args:
+        module: The benchmark's own ``__spec__.name``.
+        measure: Returns the cost of one size.
+        **options: ``doc``, ``argv``, ``title`` of the sizes, and the default ``sizes``.
+    """
+    parser = argparse.ArgumentParser(
+        description=options["doc"],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--sizes", nargs="+", default=options["sizes"])
+    parser.add_argument("--of", help=argparse.SUPPRESS)
+    args = parser.parse_args(options["argv"])
+    if args.of:
+        print(*measure(args.of))
+        return
+    print(f"{options['title']:<24}{'CPU seconds':>12}{'MiB':>8}")
+    for size in args.sizes:
+        command = [sys.executable, "-m", module, "--of", size]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds, memory = map(float, done.stdout.split())
+        print(f"{size:<24}{seconds:>12.1f}{memory:>8.0f}", flush=True)

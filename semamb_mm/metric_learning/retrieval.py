@@ -8,6 +8,7 @@ itself (:func:`retrieval_scores`); re-identification searches pooled tracklets
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -70,24 +71,24 @@ def retrieval_scores(
     embeddings: Tensor,
     labels: Tensor,
     topk: Sequence[int],
-    block_size: int = 1024,
+    block_size: int = 512,
     mean_average_precision: bool = True,
     average_precision: str = "step",
     device: torch.device | str | None = None,
 ) -> dict[str, float]:
     """Return ``Recall@K``, ``mAP``, R-precision (``RP``) and ``MAP@R`` in percent.
 
-    Exact, in blocks of queries: no ``(n, n)`` matrix is held. Nothing is sorted
-    but the ranks of each query's own class, which are counted. Where images of
-    another class are exactly as near as one of the query's, they come first: an
-    embedding that has collapsed to a point finds nothing.
+    Exact but for float32's rounding, in blocks: no ``(n, n)`` matrix is held.
+    Nothing is sorted but the ranks of each query's own class, which are counted.
+    Where images of another class are as near as one of the query's, they come
+    first: an embedding that has collapsed to a point finds nothing.
 
     Args:
         embeddings: ``(n, D)``.
         labels: ``(n,)``. A query whose class has no other member is left out
             and counted in ``queries_without_match``.
         topk: The K; one beyond ``n - 1`` looks at the whole gallery.
-        block_size: Most queries at a time; fewer where the gallery is large.
+        block_size: Queries at a time; fewer where classes are large.
         mean_average_precision: Whether ``mAP`` is among the scores.
         average_precision: One of :data:`AVERAGE_PRECISIONS`; see
             :func:`tracklet_scores`.
@@ -134,7 +135,7 @@ def retrieval_scores(
 
 
 def relevant_ranks(
-    points: Tensor, labels: Tensor, block_size: int = 1024
+    points: Tensor, labels: Tensor, block_size: int = 512
 ) -> Iterator[Tensor]:
     """Yield at which ranks queries find the other members of their class.
 
@@ -142,44 +143,106 @@ def relevant_ranks(
         points: ``(n, D)`` normalised embeddings.
         labels: ``(n,)``. Queries come in the order of their classes' sizes;
             those alone in their class are left out.
-        block_size: Most queries at a time.
+        block_size: Queries at a time; fewer where classes are large.
 
     Yields:
         ``(b, P)`` float32, ascending, from 1 on; infinite beyond a class's size.
     """
-    order = labels.argsort(stable=True)
-    sizes = torch.bincount(labels)
-    starts = sizes.cumsum(0) - sizes
-    queries = order[sizes[labels[order]].argsort(stable=True)]
-    queries = queries[sizes[labels[queries]] > 1]
-    rows = max(1, min(block_size, _CELLS // len(points)))
-    for block in queries.split(rows):
-        similarity = points[block] @ points.T
-        own = labels[block]
-        places = torch.arange(int(sizes[own].max()), device=labels.device)
-        member = places < sizes[own][:, None]
-        places = order[(starts[own][:, None] + places).clamp(max=len(order) - 1)]
-        member &= places != block[:, None]
-        near = similarity.gather(1, places).masked_fill(~member, -torch.inf)
-        near = near.sort(dim=1, descending=True).values[:, :-1].contiguous()
-        similarity[torch.arange(len(block), device=labels.device), block] = -torch.inf
-        # Those of other classes that are as near, and the class's own before it.
-        as_near = _as_near(similarity, near) - _as_near(near, near)
-        ahead = torch.arange(1, near.shape[1] + 1, device=near.device)
-        yield (as_near + ahead).masked_fill(near == -torch.inf, torch.inf)
+    gallery = _Gallery.by_size_of_class(points, labels)
+    queries, alone = gallery.blocks(block_size)
+    blocks = [*queries, *alone]
+    # Similarities are symmetric. Each is computed once, unless there are too many
+    # counts to hold until the other's turn.
+    once = sum(size**2 for size in gallery.sizes.tolist()) <= _CELLS
+    near: dict[int, Tensor] = {}
+    ahead: dict[int, Tensor] = {}
+    for i, query in enumerate(queries):
+        for j in range(i if once else 0, len(blocks)):
+            for k in {i, j} if once else {i}:
+                if k not in near:
+                    near[k] = gallery.own_class(blocks[k])
+                    ahead[k] = torch.zeros_like(near[k])
+            similarity = gallery.other_classes(query, blocks[j])
+            ahead[i] += _as_near(similarity, near[i])
+            if once and j > i:
+                ahead[j] += _as_near(similarity.T, near[j])
+        counts, own = ahead.pop(i), near.pop(i)
+        counts += torch.arange(1, own.shape[1] + 1, device=own.device)
+        yield counts.masked_fill(own == -torch.inf, torch.inf)
 
 
 # Similarities that are held at once (64 MiB).
 _CELLS = 2**24
 # Thresholds for which counting is faster than sorting the whole row.
 _COUNTED = 96
+# By which similarities in float32 may differ that are equal.
+_ROUNDING = 5e-7
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """Points in the order of their classes' sizes, classes of one point last.
+
+    Attributes:
+        points: ``(n, D)`` normalised.
+        labels: ``(n,)`` ascending.
+        sizes: ``(C,)`` points of each class.
+    """
+
+    points: Tensor
+    labels: Tensor
+    sizes: Tensor
+
+    @classmethod
+    def by_size_of_class(cls, points: Tensor, labels: Tensor) -> _Gallery:
+        sizes = torch.bincount(labels)
+        by_size = torch.where(sizes == 1, len(labels) + 1, sizes).argsort(stable=True)
+        labels, order = by_size.argsort()[labels].sort(stable=True)
+        return cls(points[order], labels, sizes[by_size])
+
+    def blocks(self, most: int) -> tuple[list[slice], list[slice]]:
+        """Divide the points that have others of their class, and those that have not.
+
+        Args:
+            most: Points of a block.
+        """
+        rows = max(1, min(most, _CELLS // int(self.sizes.max())))
+        count = len(self.points) - int((self.sizes == 1).sum())
+
+        def divided(start: int, stop: int) -> list[slice]:
+            return [slice(at, min(at + rows, stop)) for at in range(start, stop, rows)]
+
+        return divided(0, count), divided(count, len(self.points))
+
+    def own_class(self, block: slice) -> Tensor:
+        """Return similarities to the others of one's class ``(b, P)``, nearest first.
+
+        Less their rounding; -inf beyond a class's size.
+        """
+        labels, ends = self.labels[block], self.sizes.cumsum(0)
+        first, last = int(labels[0]), int(labels[-1])
+        start = int(ends[first] - self.sizes[first])
+        span = slice(start, int(ends[last]))
+        similarity = self.points[block] @ self.points[span].T
+        other = labels[:, None] != self.labels[span]
+        other.diagonal(block.start - start).fill_(True)  # the query itself
+        similarity.masked_fill_(other, -torch.inf)
+        most = int(self.sizes[first : last + 1].max()) - 1
+        return similarity.topk(most, dim=1).values - _ROUNDING
+
+    def other_classes(self, block: slice, columns: slice) -> Tensor:
+        """Return similarities ``(b, c)``, -inf within a class."""
+        similarity = self.points[block] @ self.points[columns].T
+        # Classes are divided between neighbouring blocks at most.
+        same = self.labels[block][:, None] == self.labels[columns]
+        return similarity.masked_fill_(same, -torch.inf)
 
 
 def _as_near(similarity: Tensor, thresholds: Tensor) -> Tensor:
     """Return how many of a row are at least each threshold: float32 ``(b, P)``."""
     count, width = thresholds.shape[1], similarity.shape[1]
     if count > _COUNTED and count < width:
-        ascending = similarity.sort(dim=1).values
+        ascending = similarity.contiguous().sort(dim=1).values
         return width - torch.searchsorted(ascending, thresholds).to(similarity)
     reached, counts = torch.empty_like(similarity), torch.empty_like(thresholds)
     for column in range(count):

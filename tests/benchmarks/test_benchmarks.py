@@ -1,14 +1,19 @@
 """Every benchmark prints its table, at the least size."""
 
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import (
     consensus_scale,
     ghcu_latency,
+    retrieval_scale,
     search_speed,
     store_scale,
+    timing,
     video_reading,
 )
 from benchmarks.timing import in_turn
@@ -35,12 +40,22 @@ def test_calls_are_timed_by_turns():
     assert [len(taken) for taken in times.values()] == [2, 2]
 
 
-def test_consensus_scale(capsys):
-    consensus_scale.measure("20x68")
+@pytest.mark.parametrize(
+    ("benchmark", "sizes"),
+    [(consensus_scale, ("20x68", "30x5")), (retrieval_scale, ("20x8/5", "30x8/3"))],
+)
+def test_costs_of_sizes(benchmark, sizes, capsys, monkeypatch):
+    def in_this_process(command, **_):
+        with redirect_stdout(StringIO()) as printed:
+            benchmark.main(command[3:])
+        return SimpleNamespace(stdout=printed.getvalue())
+
+    monkeypatch.setattr(timing.subprocess, "run", in_this_process)
+    benchmark.main(["--of", sizes[0]])
     seconds, memory = map(float, capsys.readouterr().out.split())
     assert seconds > 0 and memory > -1  # pages are counted late
-    consensus_scale.main(["--sizes", "30x5"])
-    assert "\n30x5 " in capsys.readouterr().out
+    benchmark.main(["--sizes", sizes[1]])
+    assert f"{sizes[1]} " in capsys.readouterr().out
 
 
 def test_ghcu_latency(monkeypatch, capsys):

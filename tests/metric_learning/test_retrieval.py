@@ -99,6 +99,16 @@ def test_blocks_change_nothing():
     assert parts == pytest.approx(whole, rel=1e-12)
 
 
+def test_similarities_that_are_computed_twice_change_nothing(monkeypatch):
+    embeddings, labels = random_set(3)
+    labels[7] = labels.max() + 5  # alone in its class, and some classes are empty
+    once = retrieval_scores(embeddings, labels, topk=(1, 5), block_size=9)
+    monkeypatch.setattr(retrieval, "_CELLS", 64)
+    twice = retrieval_scores(embeddings, labels, topk=(1, 5), block_size=9)
+    assert twice == pytest.approx(once, rel=1e-12)
+    assert once["queries_without_match"] == 1
+
+
 class IndexFlatIP:
     """The part of faiss that is used, for machines without it."""
 
