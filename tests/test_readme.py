@@ -2,10 +2,12 @@
 
 import importlib
 import re
-from unittest.mock import Mock
+from collections import Counter
+from unittest.mock import MagicMock
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpretrain.registry import DATA_SAMPLERS, MODELS
@@ -63,11 +65,17 @@ def test_retrieval_example_trains(tmp_path):
     losses = model(torch.rand(4, 3, 32, 32), samples, mode="loss")
     sum(value for name, value in losses.items() if "loss" in name).backward()
     assert model.head.context.weight.grad[3996].any()
-    dataset = Mock(get_gt_labels=lambda: [i // 4 for i in range(64)])
-    sampler = DATA_SAMPLERS.build(
-        cfg.train_dataloader.sampler, default_args=dict(dataset=dataset)
+    dataset = MagicMock(get_gt_labels=lambda: [i // 8 for i in range(256)])
+    dataset.__len__ = lambda _: 256
+    loader = cfg.train_dataloader
+    batches = DATA_SAMPLERS.build(
+        loader.batch_sampler,
+        default_args=dict(
+            sampler=DefaultSampler(dataset), batch_size=loader.batch_size
+        ),
     )
-    assert sampler.batch_size == cfg.train_dataloader.batch_size
+    classes = Counter(i // 8 for i in next(iter(batches)))
+    assert list(classes.values()) == [4] * 16
 
 
 def test_the_readme_is_short():

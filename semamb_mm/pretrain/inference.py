@@ -14,8 +14,6 @@ from mmengine.utils import track_iter_progress
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semamb_mm.functional import caa_scores
-
 
 @torch.no_grad()
 def embed_dataset(model, dataset, batch_size: int = 128) -> Tensor:
@@ -60,18 +58,3 @@ def _batches(model, dataset, batch_size: int) -> Iterator[dict]:
     model.eval()
     for batch in track_iter_progress((iter(loader), len(loader)), file=sys.stderr):
         yield model.data_preprocessor(batch, False)
-
-
-@torch.no_grad()
-def read_attention(model, embeddings: Tensor, labels: Tensor) -> Tensor:
-    """Return the class-aware attention ``(n,)`` of training images to their labels.
-
-    Args:
-        model: With an ``OSMCAAHead`` whose classifier reads the embedding
-            (``classifier='context'``). Of others, take :func:`classify_dataset`'s
-            scores.
-        embeddings: ``(n, D)`` of :func:`embed_dataset`.
-        labels: ``(n,)``.
-    """
-    context = model.head.context.weight.cpu()
-    return caa_scores(embeddings, context, labels, temperature=model.head.temperature)
