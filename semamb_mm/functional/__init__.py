@@ -6,7 +6,7 @@ from .chi_square import (
     gaussian_patch,
     pearson_chi_square,
 )
-from .consensus import consensus_by_chunks, consensus_targets
+from .consensus import combine_annotations, consensus_by_chunks, consensus_targets
 from .consensus_moments import ConsensusOptions, ConsensusRows, ViewScatter
 from .curves import curve_tangents
 from .error_split import (
@@ -16,6 +16,7 @@ from .error_split import (
     interval,
     split_errors,
 )
+from .observers import ObserverErrors, combine_observers, observer_errors
 from .pair_mining import (
     caa_scores,
     class_log_probabilities,
@@ -31,11 +32,14 @@ __all__ = [
     "ConsensusOptions",
     "ConsensusRows",
     "ErrorSplit",
+    "ObserverErrors",
     "ViewScatter",
     "caa_scores",
     "chi_square_loss",
     "chi_square_map",
     "class_log_probabilities",
+    "combine_annotations",
+    "combine_observers",
     "consensus_by_chunks",
     "consensus_targets",
     "curve_tangents",
@@ -44,6 +48,7 @@ __all__ = [
     "gaussian_weights",
     "half_samples",
     "interval",
+    "observer_errors",
     "osm_scores",
     "pearson_chi_square",
     "search_latent_targets",

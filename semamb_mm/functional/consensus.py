@@ -25,9 +25,10 @@ from .consensus_moments import (
     Differences,
     differences,
 )
+from .observers import ObserverErrors, combine_observers, observer_errors
 
 _CLIP_ROUNDS = 10
-_SAMPLE = 20_000  # samples that the rounds look at
+_SAMPLE = 20_000  # samples that rounds and annotators' errors look at
 _CONVERGED = 5e-4  # deviations that usual differences still change by
 
 
@@ -107,7 +108,7 @@ def consensus_targets(
         shrinkage: ``a`` in (0, 1], if it shall not be estimated. At 1 nothing can be
             told apart, as with a handful of samples: all but gross errors stay.
         visible: ``(N, K)``; landmarks with 0 keep their annotation and count
-            nowhere.
+            nowhere. ``(A, N, K)`` of several annotators: those with 0 are missing.
         spread: ``(N, K, 3)`` covariance ``xx, yy, xy`` of a single view around the
             mean over views that ``found`` is, in ``observed``'s units squared. It
             bounds the network's own error, see below. Looked at where a landmark was
@@ -138,7 +139,14 @@ def consensus_targets(
         >>> bool((targets - truth).norm() < 0.6 * (noisy - truth).norm())
         True
     """
-    rows = ConsensusRows(observed, found, visible, spread, counts)
+    noise = None
+    if observed.dim() == 4:
+        seen = visible
+        visible = None if seen is None else (seen > 0).any(0)
+        observed, noise, _ = combine_annotations(
+            observed, found, seen, counts, curves=curves, clip=clip
+        )
+    rows = ConsensusRows(observed, found, visible, spread, counts, noise)
     rows.check()
     options = ConsensusOptions(
         *(curves, sliding, noise_share, slide_share, clip, shrinkage, network_share),
@@ -148,6 +156,59 @@ def consensus_targets(
     targets = observed.clone()
     consensus_by_chunks(len(observed), rows.take, targets.__setitem__, options)
     return targets
+
+
+def combine_annotations(
+    observed: Tensor,
+    found: Tensor,
+    visible: Tensor | None = None,
+    counts: Tensor | None = None,
+    *,
+    curves: Sequence[Sequence[int]] = (),
+    clip: float = 3.0,
+) -> tuple[Tensor, Tensor | None, ObserverErrors | None]:
+    """Return what several annotators say together, and how uncertain it is.
+
+    By :func:`observer_errors` and :func:`combine_observers`. Three annotators tell
+    their errors apart by themselves; of two, the network is asked as the third.
+
+    Args:
+        observed: ``(A, N, K, 2)``, each sample in units of its own size.
+        found: ``(N, K, 2)`` what the network found.
+        visible: ``(A, N, K)``; annotations with 0 are missing.
+        counts: ``(N, K)``; with 0 the network did not look. Defaults to all.
+        curves: See :func:`curve_tangents`.
+        clip: See :func:`observer_errors`.
+
+    Returns:
+        ``(N, K, 2)`` annotations; ``(N, K, 3)`` covariances xx, yy, xy of their errors;
+        the observers' errors, the network's among them if it was asked. Of a single
+        annotator its annotations, and None twice.
+
+    Raises:
+        ValueError: See :func:`observer_errors`.
+    """
+    if len(observed) == 1:
+        return observed[0], None, None
+    samples = observed.shape[1]
+    rows = torch.linspace(0, max(0, samples - 1), min(samples, _SAMPLE)).round().long()
+    points = observed
+    seen = torch.isfinite(observed).all(-1) if visible is None else visible > 0
+    options: dict = dict(curves=curves, clip=clip)
+    errors = observer_errors(points[:, rows], seen[:, rows], **options)
+    if not errors.identified[errors.counts > 0].all():
+        looked = torch.isfinite(found).all(-1)
+        looked = looked if counts is None else looked & (counts > 0)
+        points = torch.cat((observed, found[None].to(observed)))
+        seen = torch.cat((seen, looked[None]))
+        options["network"] = True
+        errors = observer_errors(points[:, rows], seen[:, rows], **options)
+    parts = [
+        combine_observers(points[:, chunk], seen[:, chunk], errors, **options)
+        for chunk in _chunks(max(1, samples))
+    ]
+    combined, noise = (torch.cat(part) for part in zip(*parts))
+    return combined, noise, errors
 
 
 def consensus_by_chunks(

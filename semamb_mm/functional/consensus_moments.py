@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from ._checks import first_not_finite, which_count
-from .curves import curve_tangents
+from .curves import from_axes, landmark_axes, to_axes
 
 CHUNK = 4096  # samples at a time: their differences stay in the processor's cache
 _STEPS = 20  # of a sample's own clipping, at most
 _STEP = 1e-3  # of a coordinate's deviation; a smaller one is none
+_OTHER = 0.05  # of an annotation's deviation; a smaller difference is none
+_BATCH = 64  # samples whose own equations are solved at a time
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class ConsensusRows:
         visible: ``(n, K)`` or None.
         spread: ``(n, K, 3)`` or None.
         counts: ``(n, K)`` or None.
+        noise: ``(n, K, 3)`` covariance xx, yy, xy of the annotations' errors, if
+            known, as of several annotators; or None.
     """
 
     observed: Tensor
@@ -76,10 +80,11 @@ class ConsensusRows:
     visible: Tensor | None = None
     spread: Tensor | None = None
     counts: Tensor | None = None
+    noise: Tensor | None = None
 
     def take(self, rows: Tensor | slice) -> ConsensusRows:
         """Return some of these samples."""
-        others = (self.visible, self.spread, self.counts)
+        others = (self.visible, self.spread, self.counts, self.noise)
         return ConsensusRows(
             self.observed[rows],
             self.found[rows],
@@ -128,6 +133,7 @@ class Differences(NamedTuple):
         own: ``(n, 2 K)`` variance of the network's own error, at most; None without
             spread.
         known: ``(n, K)`` bool, where ``own`` is.
+        noise: ``(n, 2 K)`` variance of the annotation's error; None where not known.
     """
 
     values: Tensor
@@ -135,6 +141,7 @@ class Differences(NamedTuple):
     along: Tensor
     own: Tensor | None
     known: Tensor | None
+    noise: Tensor | None = None
 
 
 def differences(rows: ConsensusRows, options: ConsensusOptions) -> Differences:
@@ -147,24 +154,14 @@ def differences(rows: ConsensusRows, options: ConsensusOptions) -> Differences:
     o, p = rows.observed.to(dtype), rows.found.to(dtype)
     if counted is not None:
         o, p = (torch.where(seen[..., None], t, 0) for t in (o, p))
-    along = _along(p, options.curves, seen)
-    (x, y), (right, down) = along.unbind(-1), (o - p).unbind(-1)
-    values = torch.stack((x * right + y * down, x * down - y * right), -1).flatten(1)
+    along = landmark_axes(p, options.curves, seen)
+    values, noise = to_axes(o - p, along).flatten(1), None
+    if rows.noise is not None:
+        noise = _variances(rows.noise.to(along), along).flatten(1)
     if rows.spread is None:
-        return Differences(values, counted, along, None, None)
+        return Differences(values, counted, along, None, None, noise)
     own, known = _own_errors(rows, along, seen, options)
-    return Differences(values, counted, along, own, known)
-
-
-def _along(points: Tensor, curves: Sequence[Sequence[int]], seen: Tensor) -> Tensor:
-    """Return the first of each landmark's axes ``(n, K, 2)``: the tangent, or x."""
-    on_curve = [k for curve in curves for k in curve]
-    along = torch.zeros_like(points)
-    along[..., 0] = 1
-    tangents = curve_tangents(points, curves, seen)[:, on_curve]
-    known = tangents.any(-1, keepdim=True)
-    along[:, on_curve] = torch.where(known, tangents, along[:, on_curve])
-    return along
+    return Differences(values, counted, along, own, known, noise)
 
 
 def _own_errors(
@@ -219,6 +216,9 @@ class ConsensusModel:
         network: ``(K,)`` estimated variance of the search around it.
         shrinkage: How far correlations were shrunk.
         step: Of the search for what is usual, so that it ends.
+        known: ``(2 K,)`` mean variance of annotations, where each sample's is known.
+        errors: ``(2, 2 K, 2 K)`` covariances of annotations and of the network, of
+            which ``pull`` is made, where each sample's is known.
     """
 
     options: ConsensusOptions
@@ -235,6 +235,8 @@ class ConsensusModel:
     network: Tensor
     shrinkage: float
     step: float = 1.0
+    known: Tensor | None = None
+    errors: Tensor | None = None
 
     @classmethod
     def start(cls, part: Differences, options: ConsensusOptions) -> ConsensusModel:
@@ -309,7 +311,7 @@ class ConsensusModel:
         """Return how far annotations move, ``(n, K, 2)``."""
         beyond = self.gross.to(usual) * (usual - part.values)
         centred = _without(usual - self.centre.to(usual), part.counted)
-        moves = centred @ self.pull.to(usual)
+        moves = self._pulled(centred, part.noise)
         if part.own is not None:
             # As far as the sample's own views scatter, the network may be the one.
             doubt = self.options.clip * part.own.sqrt()
@@ -317,11 +319,29 @@ class ConsensusModel:
             more = (part.own - self.own.to(usual)).clamp(min=0)
             usually = self.unexplained.to(usual).clamp(min=1e-30)
             moves = moves * usually / (usually + more)
-        moves = (moves + beyond).view_as(part.along)
-        (x, y), (along, across) = part.along.unbind(-1), moves.unbind(-1)
-        moves = torch.stack((x * along - y * across, y * along + x * across), -1)
+        moves = from_axes((moves + beyond).view_as(part.along), part.along)
         if part.counted is not None:
             moves = torch.where(part.counted[..., None], moves, 0)
+        return moves
+
+    def _pulled(self, centred: Tensor, noise: Tensor | None) -> Tensor:
+        """Return the moves of usual differences ``(n, 2 K)``.
+
+        Where a sample's annotations are more uncertain than others', as fewer people
+        made them, ``E`` is that much larger there.
+        """
+        moves = centred @ self.pull.to(centred)
+        if noise is None or self.known is None or self.errors is None:
+            return moves
+        ratio = noise.to(self.known) / self.known.clamp(min=1e-30)
+        ratio = torch.where(self.known > 0, ratio, 1).sqrt()
+        other = ((ratio - 1).abs() > _OTHER).any(1).nonzero()[:, 0]
+        annotators, network = self.errors
+        for rows in other.split(_BATCH):
+            scale = ratio[rows]
+            own = annotators * scale[:, :, None] * scale[:, None]
+            pulled = torch.linalg.solve(network + own, centred[rows, :, None].to(own))
+            moves[rows] = -(own @ pulled)[..., 0].to(moves)
         return moves
 
 
@@ -505,7 +525,9 @@ class ConsensusMoments(Moments):
 
     @staticmethod
     def _shapes(k: int, c: int) -> dict[str, tuple[int, ...]]:
-        added = dict(rest=(c,), guarded=(1,), own=(c,), known=(k,))
+        added = dict(
+            rest=(c,), guarded=(1,), own=(c,), known=(k,), told=(1,), noise=(c,)
+        )
         return {**Moments._shapes(k, c), **added}
 
     def update(self, rows: ConsensusRows) -> None:
@@ -531,6 +553,9 @@ class ConsensusMoments(Moments):
             own = torch.minimum(part.own, self.model.limit.square().to(usual))
             total["own"] += own.sum(0)
             total["known"] += part.known.sum(0)
+        if part.noise is not None:
+            total["told"] += 1
+            total["noise"] += _without(part.noise, part.counted).sum(0)
 
     def solve(self) -> ConsensusModel:
         """Return the model of all samples added."""
@@ -540,8 +565,13 @@ class ConsensusMoments(Moments):
         own = self._own(found.number)
         least = (1 - options.noise_share) * found.unexplained
         kept = (found.unexplained - torch.maximum(own, least)).clamp(min=0)
-        # Where correlations cannot be measured nothing can be told apart.
-        kept = kept * (1 - found.missed / found.unexplained.clamp(min=1e-300))
+        known = None
+        if self._sum["told"] > 0:
+            known = self._sum["noise"] / found.number.clamp(min=1)
+            kept = torch.minimum(kept, known)
+        else:
+            # Where correlations cannot be measured nothing can be told apart.
+            kept = kept * (1 - found.missed / found.unexplained.clamp(min=1e-300))
         noise = _noise(kept, options.sliding, options.slide_share)
         network = _nonnegative(found.covariance - noise)
         pull = -torch.linalg.solve(network + noise, noise)
@@ -563,6 +593,8 @@ class ConsensusMoments(Moments):
             annotators=noise.diagonal().view(-1, 2).sum(1),
             network=network.diagonal().masked_fill(found.still, 0).view(-1, 2).sum(1),
             shrinkage=found.shrinkage,
+            known=known,
+            errors=None if known is None else torch.stack((noise, network)),
         )
 
     def _own(self, number: Tensor) -> Tensor:

@@ -60,3 +60,39 @@ def curve_tangents(
         tangents[:, index] = torch.where(shown, chord, 0)
     length = tangents.norm(dim=-1, keepdim=True)
     return torch.where(length > 0, tangents / length, 0)
+
+
+def landmark_axes(
+    points: Tensor, curves: Sequence[Sequence[int]], seen: Tensor
+) -> Tensor:
+    """Return the first of each landmark's axes: the tangent of its curve, or x.
+
+    The second axis, across, is a quarter turn on.
+
+    Args:
+        points: ``(N, K, 2)``, finite where seen.
+        curves: See :func:`curve_tangents`.
+        seen: ``(N, K)`` bool.
+
+    Returns:
+        ``(N, K, 2)`` unit vectors.
+    """
+    on_curve = [k for curve in curves for k in curve]
+    along = torch.zeros_like(points)
+    along[..., 0] = 1
+    tangents = curve_tangents(points, curves, seen)[:, on_curve]
+    known = tangents.any(-1, keepdim=True)
+    along[:, on_curve] = torch.where(known, tangents, along[:, on_curve])
+    return along
+
+
+def to_axes(vectors: Tensor, along: Tensor) -> Tensor:
+    """Return ``(..., 2)`` vectors ``(x, y)`` as (along, across)."""
+    (x, y), (right, down) = along.unbind(-1), vectors.unbind(-1)
+    return torch.stack((x * right + y * down, x * down - y * right), -1)
+
+
+def from_axes(vectors: Tensor, along: Tensor) -> Tensor:
+    """Return ``(..., 2)`` vectors (along, across) as ``(x, y)``."""
+    (x, y), (first, second) = along.unbind(-1), vectors.unbind(-1)
+    return torch.stack((x * first - y * second, y * first + x * second), -1)
