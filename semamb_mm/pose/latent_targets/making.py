@@ -14,6 +14,7 @@ from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.functional import (
     ConsensusOptions,
     ConsensusRows,
+    combine_annotations,
     consensus_by_chunks,
     consensus_targets,
     temporal_targets,
@@ -137,16 +138,21 @@ class TargetMaker:
         self, store: LatentTargetStore, rows: Tensor, seen: Tensor, momentum: float
     ) -> None:
         """Make consensus targets of some rows, chunk by chunk."""
+        combined = self._combined(store, rows, seen)
 
         def read(part: Tensor | slice) -> ConsensusRows:
             chosen = rows[part]
             size = store.face_sizes(chosen).float()[:, None, None]
+            observed, noise = store.annotations[chosen] / size, None
+            if combined is not None:
+                observed, noise = (each[part] for each in combined)
             return ConsensusRows(
-                store.annotations[chosen] / size,
+                observed,
                 store.found[chosen] / size,
                 seen[chosen],
                 store.spread[chosen] / size**2,
                 store.views(momentum, chosen),
+                noise,
             )
 
         def write(part: Tensor | slice, made: Tensor) -> None:
@@ -168,6 +174,27 @@ class TargetMaker:
             store.targets[rows] = store.annotations[rows]
         else:
             self.variances = model.annotators, model.network
+
+    def _combined(
+        self, store: LatentTargetStore, rows: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return what several annotators say together of some rows, in their sizes.
+
+        And the covariances of its errors; None of one annotator.
+        """
+        if store.opinions is None or len(rows) < 2:
+            return None
+        points, shown = store.opinions
+        size = store.face_sizes(rows).float()[:, None, None]
+        options = self.consensus or {}
+        observed, noise, _ = combine_annotations(
+            points[:, rows] / size,
+            store.found[rows] / size,
+            shown[:, rows],
+            seen[rows],
+            **{name: options[name] for name in ("curves", "clip") if name in options},
+        )
+        return None if noise is None else (observed, noise)
 
     def deviations(self) -> dict[str, Tensor]:
         """Return the estimated standard deviations after consensus, by region.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from torch import Tensor
 
 from .keys import sample_key
 from .store import LatentTargetStore
@@ -36,6 +37,7 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
     keys, frames = [], []
     boxes = np.zeros((len(samples), 4), np.float32)
     annotations = visible = None
+    opinions: list[dict] = []
     for row, (key, info) in enumerate(keyed_annotations(samples)):
         keypoints, shown = _given(info, key)
         if annotations is None:
@@ -52,6 +54,8 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
         annotations[row] = keypoints
         visible[row] = True if shown is None else shown > 0
         frames.append(_frame(info))
+        if "annotator_keypoints" in info:
+            opinions.append(info)
         if "bbox" in info:
             boxes[row] = np.reshape(info["bbox"], (-1, 4))[0]
     if annotations is None:
@@ -64,7 +68,26 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
         frames if any(frames) else None,
         named,
         boxes,
+        _opinions(samples, opinions),
     )
+
+
+def _opinions(
+    samples: Sequence[tuple[BaseDataset, int]], infos: Sequence[dict]
+) -> tuple[Tensor, Tensor] | None:
+    """Return what several annotators marked, ``(A, N, K, 2)``, ``(A, N, K)`` bool."""
+    if not infos:
+        return None
+    leaves = {id(leaf): leaf for leaf, _ in samples}.values()
+    names = [leaf.metainfo.get("annotators") for leaf in leaves]
+    if any(other != names[0] for other in names):
+        raise ValueError(
+            f"data sets of the annotators {names[0]} and {names[-1]}: expected the "
+            "same ones, in one order, in every train data set"
+        )
+    points = np.stack([info["annotator_keypoints"] for info in infos], 1)
+    visible = np.stack([info["annotator_visible"] for info in infos], 1)
+    return torch.from_numpy(points), torch.from_numpy(visible > 0)
 
 
 def located_samples(dataset) -> list[tuple[BaseDataset, int]]:
@@ -105,6 +128,14 @@ def keyed_annotations(
 
 def convert(info: dict, converters: Sequence) -> dict:
     """Return a sample's info with its landmarks mapped by a pipeline's converters."""
+    if converters and "annotator_keypoints" in info:
+        points, visible = info["annotator_keypoints"], info["annotator_visible"]
+        mapped = convert(dict(keypoints=points, keypoints_visible=visible), converters)
+        visible = mapped["keypoints_visible"].reshape(
+            *mapped["keypoints"].shape[:2], -1
+        )
+        info = dict(info, annotator_keypoints=mapped["keypoints"])
+        info["annotator_visible"] = visible[..., 0]
     for converter in converters:
         info = converter(dict(info))
     return info

@@ -47,6 +47,8 @@ class LatentTargetStore:
         named: Whether other processes of this machine will open ``shared``.
         boxes: ``(N, 4)`` x1, y1, x2, y2 of the samples, image pixels; those without an
             area count as none. Not part of the state.
+        opinions: What several annotators marked, ``(A, N, K, 2)`` image pixels, and
+            where, ``(A, N, K)`` bool; None of one. Not part of the state.
 
     Attributes:
         annotations (Tensor): ``(N, K, 2)`` float32.
@@ -63,6 +65,7 @@ class LatentTargetStore:
             single view finds, image pixels squared, estimated without bias over the
             views that ``found`` averages. 0 before the second view; NaN where unknown,
             as after a checkpoint of before.
+        opinions: See the argument.
         scatter (ViewScatter): Which part of the spread landmarks do not share.
         sequences (Tensor): ``(N,)`` int64, the same for frames of one video; a still
             image is a sequence of its own.
@@ -80,6 +83,7 @@ class LatentTargetStore:
         frames: Sequence[tuple[str, int] | None] | None = None,
         named: bool = False,
         boxes: np.ndarray | None = None,
+        opinions: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.keys = [str(key) for key in keys]
         if len(set(self.keys)) != len(self.keys):
@@ -110,6 +114,7 @@ class LatentTargetStore:
         self.spread = torch.zeros(*shape, 3, dtype=torch.float16)
         self.scatter = ViewScatter(shape[1])
         self._boxes = boxes
+        self.opinions = opinions
         self.sequences, self.frame_numbers = _sequences(frames, len(self.keys))
 
     def __len__(self) -> int:

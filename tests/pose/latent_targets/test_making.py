@@ -67,6 +67,33 @@ def test_targets_are_the_functions_of_the_searched_samples():
     assert (store.targets[:10] != store.found[:10])[:, 2:].any((1, 2)).all()
 
 
+def test_several_annotators_are_weighed_by_their_errors():
+    """Targets are the function's, of all opinions, in units of the samples' sizes."""
+    store = make_store(60, searched=50)
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.tensor([0.5, 2.0]).view(2, 1, 1, 1)
+    points = store.annotations + noise * torch.randn(2, 60, 6, 2, generator=generator)
+    shown = torch.rand(2, 60, 6, generator=generator) < 0.9
+    shown[0] |= ~shown[1]
+    shown &= store.visible
+    store.opinions = points, shown
+    TargetMaker(dict(clip=4.0), freeze=[1]).apply(store)
+    rows = torch.arange(50)
+    visible = store.visible[rows] & (store.counts[rows] > 0)
+    visible[:, 1] = False
+    size = store.face_sizes(rows).float()[:, None, None]
+    expected = size * consensus_targets(
+        points[:, rows] / size,
+        store.found[rows] / size,
+        clip=4.0,
+        visible=shown[:, rows],
+        spread=store.spread[rows] / size**2,
+        counts=torch.where(visible, store.counts[rows], 0),
+    )
+    torch.testing.assert_close(store.targets[rows][visible], expected[visible])
+    assert torch.equal(store.targets[50:], store.annotations[50:])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
