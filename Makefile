@@ -9,13 +9,17 @@ PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 # Rooms of which at least 95 % must be run by the tests.
 COVERED = functional faces formats metric_learning
 
-.PHONY: help install demo demo-retrieval test coverage lint clean
+.PHONY: help install doctor demo demo-retrieval test coverage lint clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
 install:  ## make .venv with the tested stack and this package
 	@bash requirements/install.sh
+
+# Needs no installation: it says what is missing of one.
+doctor:  ## what is installed, what is missing, and what to do
+	@$$(test -x $(RUN) && echo $(RUN) || echo "$${PYTHON:-python3}") -m semamb_mm.doctor
 
 demo: install  ## train, test and draw semantic alignment on generated faces
 	@bash tools/demo.sh

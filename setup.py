@@ -1,11 +1,11 @@
 """Installs semamb_mm, and what ``mim`` looks for beside its code.
 
 ``mim train semamb_mm CONFIG`` reads ``semamb_mm/.mim/{configs,tools,
-model-index.yml}``. A wheel gets copies; an editable install gets links in the
-checkout. OpenMMLab's own setup files look for 'develop' in ``sys.argv``, which
-modern setuptools (``editable_wheel``) never passes; here the commands themselves
-do it: ``build_py`` for wheels and modern editable installs, ``develop`` for
-setuptools below 64.
+model-index.yml}``, and ``semamb_mm.doctor`` reads ``requirements`` there. A wheel gets
+copies; an editable install gets links in the checkout. OpenMMLab's own setup files
+look for 'develop' in ``sys.argv``, which modern setuptools (``editable_wheel``) never
+passes; here the commands themselves do it: ``build_py`` for wheels and modern editable
+installs, ``develop`` for setuptools below 64.
 
 mim and MMEngine look for an installed package in the folder that holds its
 ``.dist-info``. A modern editable install puts that into site-packages and leaves the
@@ -28,7 +28,7 @@ except ImportError:  # setuptools below 64, whose develop links the checkout
     editable_wheel = develop
 
 ROOT = Path(__file__).resolve().parent
-MIM_PARTS = ("configs", "tools", "model-index.yml")
+MIM_PARTS = ("configs", "tools", "model-index.yml", "requirements")
 
 
 def read_version() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
 from collections.abc import Sequence
 from importlib import metadata
@@ -14,15 +15,57 @@ _TESTED = dict(
     mmpose=("1.3.2", "1.4"),
     mmpretrain=("1.2.0", "1.3"),
 )
-# Where pip install NAME does not do: mmcv is compiled against the torch at hand; MMPose
-# requires chumpy, which does not build; cv2 is not a name on PyPI.
+# Where pip install NAME does not do: mmcv is compiled against the torch at hand, which
+# may not be the newest; MMPose requires chumpy, which does not build; cv2 is not a name
+# on PyPI.
+_TORCH = "pip install torch==2.11.0 torchvision==0.26.0"
 _INSTALL = dict(
+    torch=_TORCH,
+    torchvision=_TORCH,
+    numpy="pip install 'numpy<2.4'",
+    pkg_resources="pip install 'setuptools<81'",
+    mmengine="pip install mmengine==0.10.7",
     mmcv="pip install --no-build-isolation mmcv==2.1.0",
     mmdet="pip install --no-deps mmdet==3.3.0",
     mmpose="pip install --no-deps mmpose==1.3.2",
+    mmpretrain="pip install --no-deps mmpretrain==1.2.0",
     xtcocotools="pip install --no-build-isolation --no-binary xtcocotools xtcocotools",
     cv2="pip install opencv-python-headless",
     PIL="pip install pillow",
+)
+# What an import that fails says, and the cure, the first that fits. {name} is what was
+# imported last.
+_CURES = (
+    (
+        "numpy.dtype size changed|_ARRAY_API not found|compiled using NumPy 1",
+        "It was built for another numpy. Build it anew: pip install --force-reinstall "
+        "--no-deps --no-cache-dir --no-build-isolation --no-binary {name} {name}",
+    ),
+    (
+        "pkg_resources",
+        "setuptools 82 dropped what MMEngine imports: " + _INSTALL["pkg_resources"],
+    ),
+    (
+        "torchvision::nms",
+        f"torch and torchvision are not of one release: {_TORCH}",
+    ),
+    (
+        "libGL|libgthread",
+        "OpenCV is installed but does not load without a screen's libraries: pip "
+        "uninstall opencv-python, then pip install --force-reinstall "
+        "opencv-python-headless",
+    ),
+    (
+        r"mmcv[\\/]_ext\S*: undefined symbol|_ext\S*: cannot open",
+        "mmcv was compiled against another torch. Compile it anew: pip install "
+        "--force-reinstall --no-deps --no-cache-dir --no-build-isolation --no-binary "
+        "mmcv mmcv==2.1.0",
+    ),
+    (
+        "MMCV==.* incompatible",
+        "MMDetection 3.3.0 takes no mmcv from 2.2 on: " + _INSTALL["mmcv"],
+    ),
+    ("in1d", "MMPretrain 1.2.0 needs numpy below 2.4: " + _INSTALL["numpy"]),
 )
 _STATISTICS = ("mean", "max", "min", "current", "data")
 
@@ -35,12 +78,11 @@ def register_safe_globals() -> None:
     that ``--resume`` fails on torch >= 2.6. The few classes it needs are
     harmless; safe loading stays on.
     """
-    import numpy as np
-
     try:
+        import numpy as np
         import torch
-    except ImportError:  # the rooms of numpy alone do without it
-        return
+    except (ImportError, OSError):  # semamb_mm.doctor says what is the matter
+        return  # the rooms of numpy alone do without torch
     if not hasattr(torch.serialization, "add_safe_globals"):
         return
     try:
@@ -83,7 +125,7 @@ def warn_of_untested_versions() -> None:
         except metadata.PackageNotFoundError:
             continue
         # A half-removed package may have no version.
-        if version and not _release(first) <= _release(version) < _release(limit):
+        if version and not release(first) <= release(version) < release(limit):
             warnings.warn(
                 f"semamb_mm has been tested with {package} >= {first}, < {limit}; "
                 f"{version} is installed and may behave differently",
@@ -108,26 +150,40 @@ def require_framework(here: str, name: str, packages: Sequence[str]) -> None:
         except ImportError as error:
             raise ImportError(
                 f"{here} needs {name} 1.x and what it imports; {package} could not be "
-                f"imported ({error}). {_remedy(error)} See docs/install.md."
+                f"imported ({error}). {remedy(error, error.name or '')}. See "
+                "docs/install.md."
             ) from error
 
 
-def _remedy(error: ImportError) -> str:
-    """Return what to install where an import fails."""
-    missing = error.name or ""
-    if missing in ("mmcv.ops", "mmcv._ext"):
+def remedy(error: BaseException, name: str) -> str:
+    """Return what to do where an import fails, without a full stop.
+
+    Args:
+        error: What it raised.
+        name: The module that was being imported, or that is missing.
+    """
+    root = name.partition(".")[0]
+    for pattern, cure in _CURES:
+        if re.search(pattern, str(error)):
+            return cure.format(name=root)
+    if name in ("mmcv.ops", "mmcv._ext"):
         return (
             "mmcv is here without its compiled operators, as in mmcv-lite: pip "
-            f"uninstall mmcv-lite, then {_INSTALL['mmcv']}."
+            f"uninstall mmcv-lite, then {_INSTALL['mmcv']}"
         )
-    root = missing.partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and root:
-        return f"Install it: {_INSTALL.get(root, f'pip install {root}')}."
-    return "It is installed but does not load."
+        return f"Install it: {how_to_install(root)}"
+    return "It is installed but does not load"
 
 
-def _release(version: str) -> tuple[int, ...]:
-    """Leading numbers of a version: ``'1.3.2rc1'`` gives ``(1, 3, 2)``."""
+def how_to_install(module: str) -> str:
+    """Return the command that installs what a module is part of."""
+    root = module.partition(".")[0]
+    return _INSTALL.get(root, f"pip install {root}")
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: ``'1.3.2rc1'`` gives ``(1, 3, 2)``."""
     numbers = []
     for part in version.split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]

@@ -1,4 +1,4 @@
-"""The config files that are shipped with the package, for configs that inherit them."""
+"""The files that are shipped beside the package's code: configs, tested versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def config(name: str) -> str:
     Raises:
         FileNotFoundError: If there is no such file. The message names similar ones.
     """
-    folder = _folder()
+    folder = shipped_folder("configs")
     path = folder / name
     if path.is_file():
         return str(path)
@@ -37,7 +37,11 @@ def config(name: str) -> str:
     raise FileNotFoundError(f"semamb_mm has no config {name}, looked in {folder}{hint}")
 
 
-def _folder() -> Path:
-    """Return ``configs``: of an installed package, or of a checkout on the path."""
-    installed = _PACKAGE / ".mim" / "configs"
-    return (installed if installed.is_dir() else _PACKAGE.parent / "configs").resolve()
+def shipped_folder(name: str) -> Path:
+    """Return a folder of an installed package, or of a checkout on the path.
+
+    Args:
+        name: ``'configs'``, ``'tools'`` or ``'requirements'``.
+    """
+    installed = _PACKAGE / ".mim" / name
+    return (installed if installed.is_dir() else _PACKAGE.parent / name).resolve()

@@ -4,7 +4,7 @@ import shutil
 
 from tests import ROOT
 
-PARTS = ("semamb_mm", "configs", "tools", "studies", "benchmarks")
+PARTS = ("semamb_mm", "configs", "tools", "studies", "benchmarks", "requirements")
 FILES = (
     "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in",
     "model-index.yml", "CHANGELOG.md",

@@ -139,8 +139,8 @@ def test_tested_and_unknown_versions_are_not_warned_of(monkeypatch, recwarn, ver
 
 
 def test_release_numbers():
-    assert compat._release("1.3.2rc1") == (1, 3, 2)
-    assert compat._release("2.1.0+cu118") == (2, 1, 0)
+    assert compat.release("1.3.2rc1") == (1, 3, 2)
+    assert compat.release("2.1.0+cu118") == (2, 1, 0)
 
 
 def test_version():
