@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from heapq import merge
 from itertools import chain, islice, repeat
 
 import numpy as np
@@ -19,12 +20,22 @@ class VideoShuffleSampler(Sampler):
     A frame of a video is reached by decoding from the key frame before it, which may
     be hundreds of frames back. This sampler takes the frames between two key frames
     in order, so that each is decoded once, from several videos in turn; which
-    stretches, and which come together, is drawn anew each epoch. All samples are used
-    once an epoch, as with mmengine's ``DefaultSampler``, and repeated until all
-    processes have equally many.
+    stretches, and which come together, is drawn anew each epoch. Videos are in a batch
+    in the shares that they have in the worker's part of the epoch, from its first batch
+    to its last. All samples are used once an epoch, as with mmengine's
+    ``DefaultSampler``, and repeated until all processes have equally many.
 
     With a key frame every few frames this is a plain shuffle, nearly; with few key
     frames a batch holds ``batch_size / streams`` neighbouring frames of a video.
+
+    ``parts`` is for codecs that are slow to decode, such as H.264. A data set's stride
+    leaves out frames that must be decoded all the same. With ``parts=6`` instead of
+    ``stride=6`` an epoch is as short, but takes all frames of a sixth of the
+    stretches; the next takes another sixth. In exchange, batches that follow each other
+    hold neighbouring frames: the more so, the fewer ``streams`` and workers there are.
+
+    The order depends on the seed, the epoch, and the numbers of processes and workers
+    alone, so that a resumed training goes on as it would have.
 
     Args:
         dataset (Dataset): A :class:`~semamb_mm.pose.datasets.Face300VWVideoDataset`
@@ -34,6 +45,7 @@ class VideoShuffleSampler(Sampler):
         num_workers (int): The data loader's, see ``batch_size``.
         streams (int, optional): Videos that a worker reads from in turn. Defaults to
             the data set's ``max_open``, and may not exceed it.
+        parts (int): Epochs in which all samples are used once. Defaults to 1.
         seed (int, optional): Same in all processes. Defaults to a drawn one.
 
     Raises:
@@ -51,6 +63,7 @@ class VideoShuffleSampler(Sampler):
         batch_size: int,
         num_workers: int,
         streams: int | None = None,
+        parts: int = 1,
         seed: int | None = None,
     ) -> None:
         if not hasattr(dataset, "stretches"):
@@ -60,10 +73,11 @@ class VideoShuffleSampler(Sampler):
                 "frames need DefaultSampler only"
             )
         streams = dataset.max_open if streams is None else streams
-        if batch_size < 1 or num_workers < 0 or streams < 1:
+        if batch_size < 1 or num_workers < 0 or streams < 1 or parts < 1:
             raise ValueError(
                 f"VideoShuffleSampler: batch_size {batch_size}, num_workers "
-                f"{num_workers}, streams {streams}; expected at least 1, 0, 1"
+                f"{num_workers}, streams {streams}, parts {parts}; expected at least "
+                "1, 0, 1, 1"
             )
         if streams > dataset.max_open:
             raise ValueError(
@@ -75,12 +89,13 @@ class VideoShuffleSampler(Sampler):
         self.batch_size = batch_size
         self.num_workers = max(1, num_workers)
         self.streams = streams
+        self.parts = parts
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0
-        self.num_samples = -(-len(dataset) // self.world_size)
+        self.num_samples = -(-len(dataset) // (self.parts * self.world_size))
 
     def __len__(self) -> int:
-        """Samples of this process."""
+        """Samples of this process in an epoch."""
         return self.num_samples
 
     def set_epoch(self, epoch: int) -> None:
@@ -88,62 +103,59 @@ class VideoShuffleSampler(Sampler):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        rng = random.Random(f"{self.seed}, {self.epoch}")
+        turn, part = divmod(self.epoch, self.parts)
         stretches = self.dataset.stretches()
-        rng.shuffle(stretches)
-        # Each process and, in it, each worker has a part of the shuffled stretches.
+        random.Random(f"{self.seed}, {turn}").shuffle(stretches)
+        # Each epoch of a turn has a part of the shuffled stretches, of it each process,
+        # and of that each worker.
         endless = chain.from_iterable(repeat(stretches))
+        before = (part * self.world_size + self.rank) * self.num_samples
+        _, endless = _take(endless, before)
         sizes = [
             min(self.batch_size, self.num_samples - first)
             for first in range(0, self.num_samples, self.batch_size)
         ]
-        shares = [sum(sizes[i :: self.num_workers]) for i in range(self.num_workers)]
-        for _ in range(self.rank + 1):
-            parts = []
-            for share in shares:
-                part, endless = _take(endless, share)
-                parts.append(self._in_turn(part, rng))
+        orders = []
+        for worker in range(self.num_workers):
+            share, endless = _take(endless, sum(sizes[worker :: self.num_workers]))
+            rng = random.Random(f"{self.seed}, {self.epoch}, {self.rank}, {worker}")
+            orders.append(self._mixed(share, rng))
         for batch, size in enumerate(sizes):
-            yield from islice(parts[batch % self.num_workers], size)
+            yield from islice(orders[batch % self.num_workers], size)
 
-    def _in_turn(
+    def _mixed(
         self, stretches: list[tuple[int, np.ndarray]], rng: random.Random
     ) -> Iterator[int]:
-        """A worker's samples: of several videos in turn, each stretch in order."""
-        waiting: dict[int, list[list[int]]] = {}
+        """Yield a worker's samples: of several streams in turn, each stretch in order.
+
+        A video is in one stream alone, as it has one decoder. Streams are about
+        equally long, and are read at speeds at which they end together.
+        """
+        videos: dict[int, list[list[int]]] = {}
         for video, samples in stretches:
-            waiting.setdefault(video, []).append(samples.tolist())
-        left = {video: sum(map(len, waiting[video])) for video in waiting}
-        slots: list[tuple[int | None, Iterator[int]]]
-        slots = [(None, iter(()))] * self.streams
-        active = True
-        while active:
-            active = False
-            for place, (video, samples) in enumerate(slots):
-                sample = next(samples, None)
-                if sample is None:
-                    # The decoder that has rested longest is now this place's: it
-                    # goes on with a video that no other place reads.
-                    slots[place] = (None, samples)
-                    free = sorted(waiting.keys() - {video for video, _ in slots})
-                    if not free:
-                        continue
-                    (video,) = rng.choices(free, [left[video] for video in free])
-                    samples = waiting[video].pop()
-                    left[video] -= len(samples)
-                    if not waiting[video]:
-                        del waiting[video]
-                    samples = iter(samples)
-                    slots[place] = (video, samples)
-                    sample = next(samples)
-                active = True
-                yield sample
+            videos.setdefault(video, []).append(samples.tolist())
+        streams: list[list[list[int]]] = [[] for _ in range(self.streams)]
+        lengths = [0] * self.streams
+        for parts in sorted(videos.values(), key=lambda parts: -sum(map(len, parts))):
+            shortest = lengths.index(min(lengths))
+            streams[shortest] += parts
+            lengths[shortest] += sum(map(len, parts))
+        rng.shuffle(streams)
+        timed = []
+        for place, parts in enumerate(streams):
+            rng.shuffle(parts)
+            samples = list(chain.from_iterable(parts))
+            start = place / len(streams)
+            timed.append(
+                [((i + start) / len(samples), one) for i, one in enumerate(samples)]
+            )
+        return (sample for _, sample in merge(*timed))
 
 
 def _take(
     stretches: Iterator[tuple[int, np.ndarray]], count: int
 ) -> tuple[list[tuple[int, np.ndarray]], Iterator[tuple[int, np.ndarray]]]:
-    """The first stretches with so many samples, the last one cut; and the rest."""
+    """Return the first stretches with so many samples, the last one cut; and the rest."""
     taken = []
     while count:
         video, samples = next(stretches)

@@ -80,8 +80,68 @@ def test_epochs_and_seeds_differ_and_come_back(tree):
     assert len(orders) == 4
 
 
-def test_a_batch_mixes_videos(tree):
+def test_parts_take_all_samples_once_in_so_many_epochs(tree, monkeypatch):
+    dataset = build(tree)
+    for turn in (0, 1):
+        seen = Counter()
+        for rank in range(2):
+            monkeypatch.setattr(
+                video_sampler, "get_dist_info", lambda rank=rank: (rank, 2)
+            )
+            sampler = VideoShuffleSampler(dataset, 8, 2, parts=3, seed=0)
+            for epoch in range(3 * turn, 3 * turn + 3):
+                sampler.set_epoch(epoch)
+                indices = list(sampler)
+                assert len(indices) == len(sampler) == -(-len(dataset) // 6)
+                seen.update(indices)
+        assert set(seen) == set(range(len(dataset)))
+        assert seen.total() - len(dataset) < 6
+
+
+def test_parts_are_whole_stretches(tree):
+    dataset = build(tree)
+    sampler = VideoShuffleSampler(dataset, 8, 0, parts=4, seed=0)
+    places = {
+        index: number
+        for number, (_, samples) in enumerate(dataset.stretches())
+        for index in samples.tolist()
+    }
+    sizes = Counter(places.values())
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        taken = Counter(map(places.get, sampler))
+        cut = [place for place in taken if taken[place] < sizes[place]]
+        assert len(cut) <= 2 < len(taken)  # the first and the last
+
+
+def test_a_resumed_training_goes_on_with_the_same_order(tree):
+    dataset = build(tree)
+    sampler = VideoShuffleSampler(dataset, 8, 2, parts=2, seed=0)
+    orders = []
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    for epoch in (3, 1):
+        resumed = VideoShuffleSampler(build(tree), 8, 2, parts=2, seed=0)
+        resumed.set_epoch(epoch)
+        assert list(resumed) == orders[epoch]
+    assert sorted(orders[0]) != sorted(orders[2])  # other halves in the second turn
+
+
+def test_the_end_of_an_epoch_is_as_mixed_as_the_rest(tree):
+    """60, 45 and 50 frames: the longest is not left over."""
     dataset = build(tree, max_open=3)
+    order = list(VideoShuffleSampler(dataset, 6, 0, seed=0))
+    videos = [dataset.data_list[index]["sequence_id"] for index in order]
+    for first in range(0, len(order) - 15, 5):
+        found = Counter(videos[first : first + 15])
+        for video, frames in FRAMES.items():
+            assert abs(found[video] - 15 * frames / len(order)) <= 1
+
+
+def test_a_batch_mixes_videos(tree):
+    alike = [first + i for first in (0, 60, 105) for i in range(45)]
+    dataset = build(tree, max_open=3, indices=alike)
     order = list(VideoShuffleSampler(dataset, 6, 0, seed=0))
     videos = [dataset.data_list[index]["sequence_id"] for index in order[:90]]
     for first in range(0, 90, 6):
@@ -136,9 +196,9 @@ def test_wrong_arguments(tree, tmp_path):
     dataset = build(tree, max_open=2)
     with pytest.raises(ValueError, match="streams is 3.*keeps 2 videos open"):
         VideoShuffleSampler(dataset, 8, 2, streams=3)
-    for batch_size, num_workers, streams in ((0, 1, 1), (1, -1, 1), (1, 1, 0)):
+    for arguments in ((0, 1, 1), (1, -1, 1), (1, 1, 0), (1, 1, 1, 0)):
         with pytest.raises(ValueError, match="expected at least 1, 0, 1"):
-            VideoShuffleSampler(dataset, batch_size, num_workers, streams)
+            VideoShuffleSampler(dataset, *arguments)
     write_tree(tmp_path, {"001": 3})
     extract(tmp_path, "001", [1, 2, 3])
     frames = Face300VWFrameDataset(str(tmp_path), ids=["001"])
