@@ -8,21 +8,24 @@ every 12 or 250 frames, to a temporary folder and prints
 2. Face300VWVideoDataset, sequential, frames alone and whole samples, against PyAV's
    and OpenCV's plain loops, all of them to BGR arrays, and the frames per second of
    building its index;
-3. shuffled reading of 8 videos with a stride, in DefaultSampler's order and in
-   VideoShuffleSampler's, against the same frames extracted as JPEGs, as
-   extract_300vw.py writes them, with the bytes that each takes;
+3. shuffled reading of 8 videos: with a stride, in DefaultSampler's order and in
+   VideoShuffleSampler's, and of whole stretches instead, as many samples an epoch;
+   against frames extracted as JPEGs, as extract_300vw.py writes them, with the bytes
+   that each takes;
 4. memory of a data loading worker over --reads shuffled reads of 8 videos;
 5. the time to open the index of a tree of --videos videos of 160 x 120 pixels with
    --annotations .pts files each, the first and the second time.
 
-Rates are frames per second of one CPU core, the best of --repeats in turn: other work
-on the machine disturbs them little.
+Rates are frames per second of CPU time, the median of --repeats in turn: other work on
+the machine disturbs them little.
 """
 
 import random
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import av
 import cv2
@@ -192,10 +195,10 @@ def cpu_seconds(call, _device):
 
 
 def rates(functions, counts, repeats):
-    """Return counts a second of CPU time, the functions in turn, the best of each."""
+    """Return counts a second of CPU time, the functions in turn, the median of each."""
     calls = {str(number): function for number, function in enumerate(functions)}
     times = in_turn(calls, repeats, clock=cpu_seconds, warm_up=0)
-    return [count / min(taken) for count, taken in zip(counts, times.values())]
+    return [count / median(taken) for count, taken in zip(counts, times.values())]
 
 
 def pyav_loop(path):
@@ -255,8 +258,9 @@ def compare_shuffled(folder, videos, args):
     order = list(range(0, args.frames, args.stride)) * STREAMS
     random.Random(0).shuffle(order)
     print(
-        f"\ncodec          shuffled, stride {args.stride}, frames/s: DefaultSampler  "
-        "VideoShuffleSampler  JPEGs  ratios  disk, video : JPEGs"
+        f"\ncodec          shuffled, frames/s: stride {args.stride}, DefaultSampler  "
+        f"VideoShuffleSampler  parts={args.stride}  JPEGs  ratios to JPEGs  "
+        "disk, video : JPEGs"
     )
     ids = [f"{number:03d}" for number in range(STREAMS)]
     for codec, path in videos.items():
@@ -264,22 +268,24 @@ def compare_shuffled(folder, videos, args):
         dataset = Face300VWVideoDataset(
             str(root), ids=ids, stride=args.stride, max_open=STREAMS
         )
+        every = Face300VWVideoDataset(str(root), ids=ids, max_open=STREAMS)
         # The whole order would take minutes where key frames are far apart.
         plain = list(DefaultSampler(dataset, seed=0))[: len(dataset) // STREAMS]
-        sampler = VideoShuffleSampler(dataset, 16, 0, seed=0)
+        strided = VideoShuffleSampler(dataset, 16, 0, seed=0)
+        whole = VideoShuffleSampler(every, 16, 0, parts=args.stride, seed=0)
         functions = (
-            lambda dataset=dataset, order=plain: read_all(dataset.prepare_data, order),
-            lambda dataset=dataset, order=sampler: read_all(
-                dataset.prepare_data, order
-            ),
+            partial(read_all, dataset.prepare_data, plain),
+            partial(read_all, dataset.prepare_data, strided),
+            partial(read_all, every.prepare_data, whole),
             lambda: [cv2.imread(str(jpegs[number])) for number in order],
         )
-        counts = len(plain), len(dataset), len(order)
-        own, in_turn, images = rates(functions, counts, args.repeats)
+        counts = len(plain), len(strided), len(whole), len(order)
+        *videos_read, images = rates(functions, counts, args.repeats)
+        own, in_turn, stretches = videos_read
+        ratios = ", ".join(f"{rate / images:.2f}" for rate in videos_read)
         print(
-            f"{codec:13}  {own:38.0f}  {in_turn:19.0f}  {images:5.0f}  "
-            f"{own / images:.2f}, {in_turn / images:.2f}  "
-            f"1 : {size / path.stat().st_size:.0f}"
+            f"{codec:13}  {own:42.0f}  {in_turn:19.0f}  {stretches:7.0f}  "
+            f"{images:5.0f}  {ratios:15}  1 : {size / path.stat().st_size:.0f}"
         )
 
 

@@ -32,7 +32,7 @@ from .videos import VideoError, VideoFacts, scan_video
 # Videos that are read from the start without a word if need be.
 FEW_FRAMES = 250
 # Part of an index's fingerprint: raised when what it holds changes.
-INDEX_VERSION = 5
+INDEX_VERSION = 6
 
 
 @dataclass
@@ -201,7 +201,8 @@ def load_index(path: Path, expected: str) -> VideoIndex | None:
                 tuple(stored["size"].tolist()),
                 stored["stamps"],
                 names if names.size else None,
-                facts and VideoFacts(**facts, keys=stored["keys"]),
+                facts
+                and VideoFacts(**facts, keys=stored["keys"], packets=stored["packets"]),
                 json.loads(str(stored["notes"])),
             )
     except (OSError, ValueError, KeyError, TypeError, BadZipFile):
@@ -215,7 +216,7 @@ def store_index(path: Path, index: VideoIndex, fingerprint: str) -> None:
         OSError: If the file cannot be written.
     """
     facts = {} if index.facts is None else asdict(index.facts)
-    keys = facts.pop("keys", ())
+    keys, packets = facts.pop("keys", ()), facts.pop("packets", ())
     try:
         with atomic_write(path, "wb") as file:
             np.savez(
@@ -230,6 +231,7 @@ def store_index(path: Path, index: VideoIndex, fingerprint: str) -> None:
                 names=() if index.names is None else index.names,
                 facts=json.dumps(facts or None),
                 keys=keys,
+                packets=packets,
                 notes=json.dumps(index.notes),
             )
     except OSError as error:

@@ -2,8 +2,9 @@
 
 A frame is reached from the key frame before it, counting: time stamps are not relied
 on, as those of AVI files with B-frames are wrong (``benchmarks/video_reading.py``).
-:func:`scan_video` finds out once, by decoding, which packet holds which key frame, and
-tries whether beginning there gives the same pictures.
+:func:`scan_video` finds out once, by decoding, which packet holds which frame, and
+tries whether beginning at a key frame gives the same pictures. Where only some frames
+are wanted, the others are not decoded if no frame is made from them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ctypes
 import os
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, dropwhile
 
@@ -53,6 +54,8 @@ class VideoFacts:
         keys: ``(K, 2)`` int64, number and time stamp of each key frame from which
             reading may begin; only the first if beginning at the others was found
             inexact.
+        packets: ``(num_frames,)`` int64, number of the packet that holds each frame.
+            Empty where frames that are not wanted have to be decoded all the same.
     """
 
     num_frames: int
@@ -63,6 +66,7 @@ class VideoFacts:
     variable_rate: bool
     damaged: list[int]
     keys: np.ndarray = field(repr=False)
+    packets: np.ndarray = field(repr=False)
 
     @property
     def seekable(self) -> bool:
@@ -143,6 +147,7 @@ def scan_video(path: str | os.PathLike) -> VideoFacts:
         wanted = set(np.linspace(0, promised - 1, NUM_PROBES).astype(int).tolist())
         count = _count(container, stream, packets, wanted)
         width, height = stream.width, stream.height
+        reorders = stream.codec_context.has_b_frames
     if not count.frames:
         raise VideoError(f"{path}: not one frame can be decoded")
     delay = count.delay or 0
@@ -162,9 +167,16 @@ def scan_video(path: str | os.PathLike) -> VideoFacts:
         variable_rate=variable_rate,
         damaged=damaged,
         keys=np.array(count.keys, np.int64),
+        packets=np.array(count.packets if reorders else (), np.int64),
     )
-    if facts.seekable and not _is_exact(path, facts, count.probes):
+    # The last first: each is sought.
+    if facts.seekable and not _is_exact(path, facts, count.probes, reverse=True):
         facts.keys = facts.keys[:1]
+    whole = (
+        len(np.unique(facts.packets)) == facts.num_frames and min(facts.packets) >= 0
+    )
+    if not whole or not _is_exact(path, facts, count.probes, wanted=count.probes):
+        facts.packets = facts.packets[:0]
     return facts
 
 
@@ -176,6 +188,7 @@ class _Count:
         frames: How many.
         keys: Number and time stamp of the key frames, the first frame among them.
         corrupt: Numbers of the frames that the decoder calls corrupt.
+        packets: Number of the packet that holds each frame; -1 if not known.
         probes: Frame number to checksum.
         delay: Least number of packets by which frames come later; None without one
             frame before the last packet.
@@ -185,6 +198,7 @@ class _Count:
     frames: int = 0
     keys: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     corrupt: list[int] = field(default_factory=list)
+    packets: list[int] = field(default_factory=list)
     probes: dict[int, int] = field(default_factory=dict)
     delay: int | None = None
     certain: int | None = None
@@ -199,6 +213,7 @@ class _Count:
             _, stamp, is_key = packets[frame.opaque]
             if is_key and stamp is not None:
                 self.keys.append((self.frames, stamp))
+        self.packets.append(-1 if frame.opaque is None else frame.opaque)
         self.frames += 1
 
 
@@ -244,14 +259,19 @@ def _decoded(container, stream) -> Iterator[tuple[int, bool, list]]:
         return
 
 
-def _is_exact(path: str | os.PathLike, facts: VideoFacts, probes: dict) -> bool:
-    """Whether frames reached from key frames are those met in order."""
-    reader = VideoFrames(path, facts)
+def _is_exact(
+    path: str | os.PathLike,
+    facts: VideoFacts,
+    probes: dict[int, int],
+    reverse: bool = False,
+    wanted: Collection[int] | None = None,
+) -> bool:
+    """Whether frames that are read by number are those met in order."""
+    reader = VideoFrames(path, facts, wanted)
     try:
-        # The last first: each is sought.
         return all(
             _checksum(reader.read(number)) == probes[number]
-            for number in sorted(probes, reverse=True)
+            for number in sorted(probes, reverse=reverse)
         )
     except VideoError:
         return False
@@ -268,12 +288,26 @@ class VideoFrames:
     Args:
         path: The video.
         facts: As :func:`scan_video` found.
+        wanted: Numbers of the frames that will be read; all by default. The others are
+            not decoded where none that is wanted is made from them.
     """
 
-    def __init__(self, path: str | os.PathLike, facts: VideoFacts) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        facts: VideoFacts,
+        wanted: Collection[int] | None = None,
+    ) -> None:
         self.path, self.facts = path, facts
         self._key_numbers = np.ascontiguousarray(facts.keys[:, 0])
         self._reformatter = VideoReformatter()
+        # Packets whose frame is decoded in any case; None: all.
+        self._wanted: set[int] | None = None
+        if wanted is not None and len(facts.packets):
+            self._wanted = set(facts.packets[list(wanted)].tolist())
+            self._number_of = {
+                packet: number for number, packet in enumerate(facts.packets.tolist())
+            }
         self._frames: Iterator
         self._next: int
         self._begin()
@@ -290,10 +324,14 @@ class VideoFrames:
                 f"{self.path}: frame {number} (from 0) of a video of {count} frames"
             )
         try:
+            if self._is_unwanted(number):
+                self._wanted = None
+                self._begin_anew()
             if number != self._next:
                 self._approach(number)
-            for current in range(self._next, number + 1):
-                frame = next(self._frames)
+            current = self._next - 1
+            while current < number:
+                current, frame = next(self._frames)
                 if frame.is_corrupt and not self._is_known(current, number):
                     raise VideoError(
                         f"{self.path}: frame {current} (from 0) is damaged: it can be "
@@ -304,9 +342,20 @@ class VideoFrames:
                 f"{self.path}: frame {number} (from 0) cannot be decoded; the video "
                 f"had {count} frames when it was indexed"
             ) from error
+        if current > number:
+            raise VideoError(
+                f"{self.path}: frame {number} (from 0) is lost; the video had {count} "
+                "frames when it was indexed"
+            )
         self._next = number + 1
         image = self._reformatter.reformat(frame, format="bgr24", threads=1)
         return image.to_ndarray()
+
+    def _is_unwanted(self, number: int) -> bool:
+        """Whether a frame may be passed over."""
+        return (
+            self._wanted is not None and self.facts.packets[number] not in self._wanted
+        )
 
     def _is_known(self, current: int, number: int) -> bool:
         """Whether damage was there when the video was indexed, and is passed over."""
@@ -324,17 +373,44 @@ class VideoFrames:
             packet = next(packets)
             if _stamp(packet) == stamp:
                 # Frames before the key frame lack others that they are made from.
-                frames = self._decode(chain([packet], packets))
-                self._frames = dropwhile(lambda frame: not frame.key_frame, frames)
+                self._frames = self._numbered(chain([packet], packets), key)
                 self._next = key
                 return
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.close()
         self._begin()
 
     def _begin(self) -> None:
         self._container, self._stream = _open(self.path)
-        self._frames = self._decode(self._container.demux(self._stream))
+        self._stream.codec_context.flags |= Flags.copy_opaque
+        self._frames = self._numbered(self._container.demux(self._stream), 0)
         self._next = 0
+
+    def _numbered(self, packets: Iterable, first: int) -> Iterator:
+        """Yield frames with their numbers, ``first`` a key frame's or 0."""
+        if self._wanted is None:
+            frames = self._decode(packets)
+            if first:
+                frames = dropwhile(lambda frame: not frame.key_frame, frames)
+            return enumerate(frames, first)
+        fed = int(self.facts.packets[first]) if first else 0
+        frames = self._decode(self._marked(packets, fed))
+        numbered = ((self._number_of.get(frame.opaque, -1), frame) for frame in frames)
+        return dropwhile(lambda item: item[0] < first, numbered)
+
+    def _marked(self, packets: Iterable, fed: int) -> Iterator:
+        """Number packets, from ``fed`` on, and let the decoder pass over some."""
+        for packet in packets:
+            if packet.size:
+                packet.opaque = fed
+                needed = self._wanted is None or fed in self._wanted
+                # NONREF: unless other frames are made from it.
+                skip = "DEFAULT" if needed else "NONREF"
+                self._stream.codec_context.skip_frame = skip
+                fed += 1
+            yield packet
 
     @staticmethod
     def _decode(packets: Iterable) -> Iterator:
@@ -363,8 +439,14 @@ class VideoPool:
         self._reads = 0
         self._process = os.getpid()
 
-    def read(self, path: str, number: int, facts: VideoFacts) -> np.ndarray:
-        """Frame ``number``, from 0, of a video."""
+    def read(
+        self,
+        path: str,
+        number: int,
+        facts: VideoFacts,
+        wanted: Collection[int] | None = None,
+    ) -> np.ndarray:
+        """Frame ``number``, from 0, of a video; see :class:`VideoFrames`."""
         if self._process != os.getpid():
             # Kept: to close a decoder whose threads the fork left behind may hang.
             self._inherited = self._open
@@ -372,7 +454,7 @@ class VideoPool:
             self._process = os.getpid()
         video = self._open.pop(path, None)
         if video is None:
-            video = VideoFrames(path, facts)
+            video = VideoFrames(path, facts, wanted)
             while len(self._open) >= self.max_open:
                 self._open.popitem(last=False)[1].close()
         try:

@@ -28,6 +28,28 @@ def test_facts_of_a_whole_video(tmp_path, codec):
     reader.close()
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_unwanted_frames_are_passed_over_and_the_others_stay(tmp_path, codec):
+    path = tmp_path / "vid.avi"
+    encode_video(path, 60, *CODECS[codec])
+    facts = scan_video(path)
+    assert len(facts.packets) == (60 if "B-frames" in codec else 0)
+    whole, sparse = VideoFrames(path, facts), VideoFrames(path, facts, range(0, 60, 6))
+    decoded = []
+    decode = sparse._decode
+    sparse._decode = lambda packets: map(
+        lambda frame: decoded.append(0) or frame, decode(packets)
+    )
+    sparse._begin_anew()
+    for number in range(0, 60, 6):
+        np.testing.assert_array_equal(sparse.read(number), whole.read(number))
+    assert len(decoded) < (50 if len(facts.packets) else 60)
+    for number in (30, 6, 54, 48):  # back and forth
+        np.testing.assert_array_equal(sparse.read(number), whole.read(number))
+    for number in (31, 30, 59):  # not announced
+        np.testing.assert_array_equal(sparse.read(number), whole.read(number))
+
+
 def test_a_seek_that_lands_elsewhere_is_noticed(tmp_path):
     path = tmp_path / "vid.avi"
     encode_video(path, 60, *CODECS["MPEG-4 with B-frames, open"])

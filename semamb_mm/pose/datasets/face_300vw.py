@@ -353,6 +353,7 @@ class Face300VWVideoDataset(_Face300VW):
 
     def __init__(self, data_root: str, *args, max_open: int = 4, **kwargs) -> None:
         self._pool = VideoPool(max_open)
+        self._wanted: list[np.ndarray] | None = None
         super().__init__(data_root, *args, **kwargs)
 
     @force_full_init
@@ -364,7 +365,23 @@ class Face300VWVideoDataset(_Face300VW):
         video = self._videos[position]
         path = self._video_file(self.ids[position])
         number = video.numbers[row].item() - 1
-        return dict(img=self._pool.read(path, number, video.facts))
+        wanted = self._wanted_frames()[position]
+        return dict(img=self._pool.read(path, number, video.facts, wanted))
+
+    def _wanted_frames(self) -> list[np.ndarray]:
+        """Return the numbers, from 0, of each video's frames that are samples."""
+        if self._wanted is None:
+            places = self.data_list.places
+            self._wanted = [
+                video.numbers[places[places[:, 0] == position, 1]] - 1
+                for position, video in enumerate(self._videos)
+            ]
+        return self._wanted
+
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keep some samples: the first so many, or those listed."""
+        super().get_subset_(indices)
+        self._wanted = None
 
     @property
     def max_open(self) -> int:

@@ -155,7 +155,7 @@ class VideoShuffleSampler(Sampler):
 def _take(
     stretches: Iterator[tuple[int, np.ndarray]], count: int
 ) -> tuple[list[tuple[int, np.ndarray]], Iterator[tuple[int, np.ndarray]]]:
-    """Return the first stretches with so many samples, the last one cut; and the rest."""
+    """Return the first stretches with so many samples, the last cut; and the rest."""
     taken = []
     while count:
         video, samples = next(stretches)

@@ -174,6 +174,17 @@ def test_the_store_reads_no_frame(tree, monkeypatch):
     assert len(store.index) == 65 and store.index["002/000001"] == 40
 
 
+def test_a_subset_wants_its_frames_alone(tree):
+    dataset = build(tree, indices=range(0, 65, 8))
+    assert [frames.tolist() for frames in dataset._wanted_frames()] == [
+        [*range(0, 40, 8)],
+        [*range(0, 25, 8)],
+    ]
+    dataset.get_subset_([6, 0])
+    assert [len(frames) for frames in dataset._wanted_frames()] == [1, 1]
+    check_all(dataset)
+
+
 def forbid_scanning(monkeypatch):
     monkeypatch.setattr(
         "semamb_mm.formats.index_300vw.scan_video",
