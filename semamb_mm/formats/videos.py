@@ -397,14 +397,16 @@ class VideoFrames:
             return enumerate(frames, first)
         fed = int(self.facts.packets[first]) if first else 0
         frames = self._decode(self._marked(packets, fed))
-        numbered = ((self._number_of.get(frame.opaque, -1), frame) for frame in frames)
+        numbered = ((self._number_of[frame.opaque[0]], frame) for frame in frames)
         return dropwhile(lambda item: item[0] < first, numbered)
 
     def _marked(self, packets: Iterable, fed: int) -> Iterator:
         """Number packets, from ``fed`` on, and let the decoder pass over some."""
         for packet in packets:
             if packet.size:
-                packet.opaque = fed
+                # PyAV 18.1 tells opaque objects of all decoders apart by their address
+                # alone, and small integers share one.
+                packet.opaque = (fed,)
                 needed = self._wanted is None or fed in self._wanted
                 # NONREF: unless other frames are made from it.
                 skip = "DEFAULT" if needed else "NONREF"

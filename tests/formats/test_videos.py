@@ -50,6 +50,17 @@ def test_unwanted_frames_are_passed_over_and_the_others_stay(tmp_path, codec):
         np.testing.assert_array_equal(sparse.read(number), whole.read(number))
 
 
+def test_two_decoders_that_pass_over_frames_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "vid.avi"
+    encode_video(path, 30, *CODECS["MPEG-4 with B-frames, open"])
+    facts = scan_video(path)
+    readers = [VideoFrames(path, facts, range(30)) for _ in range(4)]
+    turns = np.random.default_rng(0).permuted(np.repeat(np.arange(4), 30))
+    for turn, reader in enumerate(turns):
+        number = int((turns[:turn] == reader).sum())
+        assert read_number(readers[reader].read(number)) == number + 1
+
+
 def test_a_seek_that_lands_elsewhere_is_noticed(tmp_path):
     path = tmp_path / "vid.avi"
     encode_video(path, 60, *CODECS["MPEG-4 with B-frames, open"])
