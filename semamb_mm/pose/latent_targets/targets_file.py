@@ -68,6 +68,12 @@ def read_targets(path: str | os.PathLike) -> SavedTargets:
         ValueError: If it holds no targets, or what it holds does not fit together.
         SystemExit: If there is no such file, or it cannot be read.
     """
+    if not Path(path).is_file():
+        raise SystemExit(
+            f"targets file {path} does not exist. tools/search_targets.py and "
+            "tools/cross_fit.py write such files; a checkpoint with latent targets "
+            "will do as well"
+        )
     arrays = _arrays(path)
     if arrays is not None:
         return _of_arrays(arrays, str(path))
@@ -82,7 +88,7 @@ def read_targets(path: str | os.PathLike) -> SavedTargets:
 
 def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray] | None:
     """Return the arrays of an ``.npz`` archive; None of any other file."""
-    if not Path(path).is_file() or not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()

@@ -108,7 +108,7 @@ def test_files_that_are_none_are_told(tmp_path):
     write(path, store, spread=np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"spread is \(4, 3\), expected \(4, 3, 3\)"):
         read_targets(path)
-    with pytest.raises(SystemExit, match="nowhere.npz does not exist"):
+    with pytest.raises(SystemExit, match="targets file .*nowhere.npz does not exist"):
         read_targets(tmp_path / "nowhere.npz")
 
 
