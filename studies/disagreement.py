@@ -7,7 +7,12 @@ knows one of them, ``--annotators``, and the pictures of all folds but one. Meth
 - ``aligned``: the same, and from epoch 40 on semantic alignment with consensus;
 - ``ceiling``: plain training on the mean of both dentists, in the first one's
   convention: each landmark's mean offset between the two over the training pictures is
-  the first one's own.
+  the first one's own;
+- ``restart``: training from the first epoch on the targets that the finished plain
+  detector finds, by tools/search_targets.py;
+- ``cross-fit``: the same with targets of detectors that have not seen what they search,
+  as tools/cross_fit.py makes them. Four are needed for each fold that is held out,
+  trained without it and another one, of which each serves two folds.
 
 Errors are of the pictures held out, mean distance in percent of the distance from Sella
 to Nasion: against the mean of both in the training dentist's convention, whose offsets
@@ -19,6 +24,7 @@ which the methods' errors of a picture stay together.
 Finished runs are not repeated and stopped ones go on: give the command again.
 """
 
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,9 +35,12 @@ from mmpose.apis import inference_topdown, init_model
 
 from semamb_mm.formats.files import atomic_write
 
+from .cross_targets import cross_targets, make_cross_targets
 from .engine import (
     NOTHING_FINISHED,
     ROOT,
+    Change,
+    Made,
     Run,
     hook,
     keep_checkpoints,
@@ -44,7 +53,10 @@ from .engine import (
 from .xrays import FOLDS, on_images, sella_nasion, training_part, xray_root
 
 CONFIGS = ROOT / "studies/configs"
-METHODS = ("plain", "aligned", "ceiling")
+METHODS = ("plain", "aligned", "ceiling", "restart", "cross-fit")
+VIEWS = 8
+# Among them that which alignment begins at.
+KEPT = keep_checkpoints(-1, interval=20)
 AGAINST = ("mean", "own", "other")
 TITLES = dict(mean="the mean of both", own="the training dentist", other="the other")
 
@@ -179,18 +191,62 @@ def _methods(of: tuple, seed: int, last) -> list[Detector]:
             seed,
             work_dir,
             CONFIGS / config,
-            # Among them that which alignment begins at.
-            (data, keep_checkpoints(-1, interval=20), last),
+            (data, KEPT, last),
             **after,
         )
 
     plain = run("plain", "xrays.py", own)
     start = hook(run("aligned", "xrays_sa.py", own).resolved).start
+    found = plain.folder / "targets.npz"
+    command = ("tools/search_targets.py", plain.planned, plain.checkpoint)
+    command = (*command, "--views", VIEWS, "--out", found)
     return [
         plain,
         run("aligned", "xrays_sa.py", own, after=plain, start=start),
         run("ceiling", "xrays.py", mean),
+        run(
+            *("restart", "xrays_sa.py", _trained_on(own, found)),
+            needs=Made(found, command, plain),
+        ),
+        run("cross-fit", "xrays_sa.py", _trained_on(own, cross_targets(plain))),
     ]
+
+
+def _trained_on(own: Change, targets: Path) -> Change:
+    def change(config) -> None:
+        own(config)
+        hook(config).update(start=None, targets=str(targets))
+
+    return change
+
+
+def cross_fit(plain: Detector, jobs: int, last: Change) -> None:
+    """Train the detectors that cross-fitting needs, and make targets by them."""
+    detectors = {}
+    for other in range(FOLDS):
+        if other != plain.fold:
+            without = sorted((plain.fold, other))
+            part = training_part(
+                xray_root(), plain.annotator, without, Path(plain.work_dir)
+            )
+            detectors[other] = Detector(
+                (plain.names[0], f"folds {without[0]} {without[1]}", "plain"),
+                plain.seed,
+                plain.work_dir,
+                plain.config,
+                (on_images(xray_root(), part, ""), KEPT, last),
+            )
+    train_all(list(detectors.values()), jobs)
+    content = json.loads(
+        (xray_root() / f"annotator_{plain.annotator}.json").read_text()
+    )
+    folds = {str(xray_root() / i["file_name"]): i["fold"] for i in content["images"]}
+    make_cross_targets(
+        plain,
+        {fold: detector.checkpoint for fold, detector in detectors.items()},
+        lambda info: folds[info["img_path"]],
+        VIEWS,
+    )
 
 
 def errors_of(run: Detector) -> dict[str, list]:
@@ -304,6 +360,9 @@ def main():
     args = parse_args()
     runs = plan(args)
     if not args.report:
+        for run in plan(argparse.Namespace(**{**vars(args), "methods": ["plain"]})):
+            if "cross-fit" in args.methods:
+                cross_fit(run, args.jobs, merged(args.cfg_options))
         train_all(runs, args.jobs)
     found = {run: measured(run, errors_of) for run in runs if run.finished}
     if not found:

@@ -6,6 +6,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,18 @@ def xray_root() -> Path:
     return root.resolve()
 
 
-def training_part(root: Path, annotator: int, fold: int, work_dir: Path) -> Path:
-    """Write the annotations of all folds but one; return the file."""
+def training_part(
+    root: Path, annotator: int, without: int | Sequence[int], work_dir: Path
+) -> Path:
+    """Write the annotations of all folds but one, or some; return the file."""
+    folds = [without] if isinstance(without, int) else list(without)
     content = json.loads((root / f"annotator_{annotator}.json").read_text())
-    content["images"] = [i for i in content["images"] if i["fold"] != fold]
+    content["images"] = [i for i in content["images"] if i["fold"] not in folds]
     kept = {image["id"] for image in content["images"]}
     content["annotations"] = [
         a for a in content["annotations"] if a["image_id"] in kept
     ]
-    name = f"annotator{annotator}_without{fold}.json"
+    name = f"annotator{annotator}_without{'_'.join(map(str, folds))}.json"
     with atomic_write(work_dir.resolve() / "xrays" / name) as file:
         json.dump(content, file)
     return work_dir.resolve() / "xrays" / name

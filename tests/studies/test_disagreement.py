@@ -3,11 +3,13 @@
 import argparse
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
-from studies import disagreement
+from studies import cross_targets, disagreement
 
 SHAPE = (10, 19, 2)
 
@@ -75,9 +77,13 @@ def test_offsets_are_those_of_the_pictures_asked_for(xrays):
 
 
 def test_a_method_differs_from_plain_by_what_it_is(xrays, tmp_path):
-    plain, aligned, ceiling = plan(tmp_path / "runs")
+    plain, aligned, ceiling, restart, crossed = plan(tmp_path / "runs")
     assert aligned.after == plain and aligned.start == 40
-    assert plain.epochs == aligned.epochs == ceiling.epochs
+    assert len({run.epochs for run in (plain, aligned, ceiling, restart, crossed)}) == 1
+    assert restart.needs.after == plain and crossed.needs is None
+    for run, name in ((restart, "targets.npz"), (crossed, "cross_targets.npz")):
+        aligning = run.resolved.custom_hooks[-1]
+        assert aligning.targets == str(plain.folder / name) and aligning.start is None
     checkpoint = plain.resolved.default_hooks.checkpoint
     assert aligned.start % checkpoint.interval == 0
     assert checkpoint.max_keep_ckpts == -1
@@ -92,6 +98,63 @@ def test_a_method_differs_from_plain_by_what_it_is(xrays, tmp_path):
     for run in (plain, ceiling):
         del run.resolved.train_dataloader.dataset["ann_file"]
     assert plain.resolved.to_dict() == ceiling.resolved.to_dict()
+
+
+def test_cross_fitting_searches_with_detectors_of_other_folds(
+    xrays, tmp_path, monkeypatch
+):
+    trained, made = [], []
+    monkeypatch.setattr(disagreement, "train_all", lambda runs, _: trained.append(runs))
+    monkeypatch.setattr(disagreement, "make_cross_targets", lambda *a: made.append(a))
+    for plain in plan(tmp_path / "runs", folds=[1, 3], methods=["plain"]):
+        disagreement.cross_fit(plain, 1, disagreement.KEPT)
+    for fold, runs, (_, checkpoints, fold_of, _) in zip((1, 3), trained, made):
+        assert list(checkpoints) == [other for other in range(5) if other != fold]
+        assert [run.checkpoint for run in runs] == list(checkpoints.values())
+        for other, run in zip(checkpoints, runs):
+            file = run.resolved.train_dataloader.dataset.ann_file
+            content = json.loads(Path(file).read_text())
+            seen = {
+                fold_of(dict(img_path=str(xrays / i["file_name"])))
+                for i in content["images"]
+            }
+            assert seen == set(range(5)) - {fold, other}
+    # The one without both serves both.
+    assert trained[0][2] == trained[1][1]
+
+
+def test_each_sample_is_searched_by_the_detector_without_its_fold(
+    tmp_path, monkeypatch
+):
+    infos = [dict(fold=i % 3) for i in range(7)]
+    samples = SimpleNamespace(dataset=infos, store="the store")
+    searched, written = [], []
+
+    def search(opened, folder, views, seed, rows):
+        searched.append((folder.name, views, seed, rows, opened.args[1]))
+        return [folder.name]
+
+    for name, stand_in in dict(
+        AugmentedSamples=lambda loader: samples,
+        located_samples=lambda dataset: dataset,
+        keyed_annotations=lambda located: [("key", info) for info in located],
+        search_views=search,
+        make_targets=lambda store, results, making: written.append((store, results)),
+        write_targets=lambda path, store, made_by: path.write_text("{}"),
+    ).items():
+        monkeypatch.setattr(cross_targets, name, stand_in)
+    config = Config(dict(train_dataloader=dict()))
+    plain = SimpleNamespace(folder=tmp_path, resolved=config, seed=5, names=("x",))
+    detectors = {0: Path("a"), 1: Path("b"), 2: Path("c")}
+    for _ in range(2):  # what is there is not made again
+        make = cross_targets.make_cross_targets
+        make(plain, detectors, lambda info: info["fold"], views=8)
+    assert searched == [
+        ("fold0", 8, 5, [0, 3, 6], Path("a")),
+        ("fold1", 8, 5, [1, 4], Path("b")),
+        ("fold2", 8, 5, [2, 5], Path("c")),
+    ]
+    assert written == [("the store", ["fold0", "fold1", "fold2"])]
 
 
 def test_errors_are_of_the_pictures_held_out(xrays, tmp_path, monkeypatch):
