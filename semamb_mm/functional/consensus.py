@@ -47,6 +47,8 @@ def consensus_targets(
     counts: Tensor | None = None,
     network_share: float = 1.0,
     scatter: Tensor | None = None,
+    evidence: str = "landmarks",
+    view_covariance: Tensor | None = None,
 ) -> Tensor:
     """Return the most likely landmarks, given annotations and search results.
 
@@ -82,8 +84,18 @@ def consensus_targets(
     only beyond ``clip`` deviations of their own sample's views; and a sample whose own
     views scatter more than is usual moves less.
 
-    Assumed: annotators' errors are independent between landmarks, but for sliding and
-    for what is the same in all samples; of the network's own error the views show
+    All this takes annotators' errors for independent between landmarks. Who misjudges a
+    chin misjudges all of its landmarks. ``evidence='views'`` does without it, where
+    ``found`` is the mean of several networks that have not seen the samples, and
+    ``spread`` how those differ: their differences show the network's error itself. So
+    ``E = noise_share * (C - w)`` without its negative eigenvalues, ``w`` as above of
+    all coordinates, correlated as ``view_covariance`` tells; ``N`` is the rest. Views
+    of a single network do not show what it has learned wrong, and an annotator's error
+    that it was trained on is in all of them.
+
+    Assumed otherwise: annotators' errors are independent between landmarks, but for
+    sliding and
+    for what is the same in all samples; and of the network's own error the views show
     ``1 / (1 + network_share)`` at least. Then, with enough samples to know ``C``,
     targets are on average no worse than annotations (``python -m
     studies.network_error``). An own error that all views repeat, and that is larger,
@@ -121,6 +133,13 @@ def consensus_targets(
         scatter: ``(K, 2, 3)`` of :class:`ViewScatter`: how much of the spread is a
             landmark's own, and not alike at all landmarks of a view. Without it all
             of the spread is.
+        evidence: What tells the annotators' errors from the network's:
+            ``'landmarks'``, what other landmarks do not explain; or ``'views'``, what
+            views of several networks do not show. Then ``curves``, ``sliding`` and
+            ``scatter`` are not looked at.
+        view_covariance: ``(2 K, 2 K)`` of single views around their mean, for
+            ``evidence='views'``; :meth:`ViewScatter.whole`. Without it nothing moves
+            but gross errors.
 
     Returns:
         ``(N, K, 2)`` targets, of ``observed``'s dtype; of fewer than two samples, the
@@ -152,6 +171,8 @@ def consensus_targets(
         *(curves, sliding, noise_share, slide_share, clip, shrinkage, network_share),
         scatter=scatter,
         fewest=min(4, int(rows.seen().any(0).sum())),
+        evidence=evidence,
+        view_covariance=view_covariance,
     )
     targets = observed.clone()
     consensus_by_chunks(len(observed), rows.take, targets.__setitem__, options)

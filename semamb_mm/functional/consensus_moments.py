@@ -17,6 +17,7 @@ from ._checks import first_not_finite, which_count
 from .curves import from_axes, landmark_axes, to_axes
 
 CHUNK = 4096  # samples at a time: their differences stay in the processor's cache
+EVIDENCE = ("landmarks", "views")
 _STEPS = 20  # of a sample's own clipping, at most
 _STEP = 1e-3  # of a coordinate's deviation; a smaller one is none
 _OTHER = 0.05  # of an annotation's deviation; a smaller difference is none
@@ -41,8 +42,12 @@ class ConsensusOptions:
     network_share: float = 1.0
     scatter: Tensor | None = None
     fewest: int = 4
+    evidence: str = "landmarks"
+    view_covariance: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.evidence not in EVIDENCE:
+            raise ValueError(f"evidence must be in {EVIDENCE}, got {self.evidence!r}")
         if not 0 <= self.noise_share <= 1:
             raise ValueError(f"noise_share must be in [0, 1], got {self.noise_share}")
         if not 0 <= self.slide_share < 1:
@@ -154,7 +159,8 @@ def differences(rows: ConsensusRows, options: ConsensusOptions) -> Differences:
     o, p = rows.observed.to(dtype), rows.found.to(dtype)
     if counted is not None:
         o, p = (torch.where(seen[..., None], t, 0) for t in (o, p))
-    along = landmark_axes(p, options.curves, seen)
+    curves = options.curves if options.evidence == "landmarks" else ()
+    along = landmark_axes(p, curves, seen)
     values, noise = to_axes(o - p, along).flatten(1), None
     if rows.noise is not None:
         noise = _variances(rows.noise.to(along), along).flatten(1)
@@ -177,7 +183,7 @@ def _own_errors(
         views = rows.counts.to(spread).clamp(min=1)
     spread = torch.where(known[..., None], spread, 0)
     own = _variances(spread, along) * (options.network_share + 1 / views)[..., None]
-    if options.scatter is not None:
+    if options.scatter is not None and options.evidence == "landmarks":
         everything, unshared = options.scatter.to(along).unbind(1)
         all_of_it = _variances(everything, along)
         share = _variances(unshared, along) / all_of_it.clamp(min=1e-30)
@@ -572,7 +578,10 @@ class ConsensusMoments(Moments):
         else:
             # Where correlations cannot be measured nothing can be told apart.
             kept = kept * (1 - found.missed / found.unexplained.clamp(min=1e-300))
-        noise = _noise(kept, options.sliding, options.slide_share)
+        if options.evidence == "views" and known is None:
+            noise = self._beside_the_views(found, own)
+        else:
+            noise = _noise(kept, options.sliding, options.slide_share)
         network = _nonnegative(found.covariance - noise)
         pull = -torch.linalg.solve(network + noise, noise)
         scale = found.precision.diagonal().rsqrt()
@@ -596,6 +605,19 @@ class ConsensusMoments(Moments):
             known=known,
             errors=None if known is None else torch.stack((noise, network)),
         )
+
+    def _beside_the_views(self, found: _Explained, own: Tensor) -> Tensor:
+        """Return ``E``: what the differences vary by beside what the views show."""
+        options = self.model.options
+        if options.view_covariance is None:
+            return torch.zeros_like(found.covariance)
+        views = options.view_covariance.to(found.covariance)
+        known = torch.isfinite(own) & ~found.still
+        deviation = torch.where(known, own, 0).sqrt()
+        scale = deviation * views.diagonal().clamp(min=1e-30).rsqrt()
+        network = views * torch.outer(scale, scale)
+        noise = options.noise_share * _nonnegative(found.covariance - network)
+        return noise.masked_fill(~(known & known[:, None]), 0)
 
     def _own(self, number: Tensor) -> Tensor:
         """Return each coordinate's own network variance; infinite if not known.
@@ -631,6 +653,15 @@ class ViewScatter(Moments):
         counted = counted & enough
         apart = torch.where(counted[..., None], apart, 0).flatten(1)
         self._add(apart, None if counted.all() else counted, squares=True)
+
+    def whole(self) -> Tensor:
+        """Return the covariance of all coordinates, ``(2 K, 2 K)``, shrunk.
+
+        Coordinates stand landmark by landmark, x and y.
+        """
+        found = self._explain(None, None)
+        still = found.still | found.still[:, None]
+        return found.covariance.masked_fill(still, 0)
 
     def covariance(self) -> Tensor:
         """Return ``xx, yy, xy`` of each landmark, ``(K, 2, 3)``.

@@ -527,6 +527,7 @@ def test_any_data_gives_finite_targets_of_its_type(samples, landmarks, seed, dty
         (dict(slide_share=1.0), "slide_share"),
         (dict(shrinkage=0), "shrinkage"),
         (dict(clip=0), "clip"),
+        (dict(evidence="hearsay"), "evidence must be in"),
         (dict(visible=torch.ones(3)), "visible must be"),
         (dict(sliding=[[0, 1]]), "not among the curves"),
         (dict(curves=[[0, 99]]), "99"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +257,35 @@ def search_views(
         found.views.fill_(first + view)
         results.append(found)
     return results
+
+
+def mean_of_views(results: Sequence[SearchResult], number: int) -> SearchResult:
+    """Return what one network finds, the mean over its views, as a single view.
+
+    So that the spread over views becomes the spread over networks.
+
+    Args:
+        results: Views of the same samples.
+        number: Of the network.
+    """
+    rows = [result.take(result.indices.argsort()) for result in results]
+    found = torch.stack([result.found for result in rows])
+    energies = torch.stack([result.energies for result in rows])
+    usable = torch.stack([result.searched for result in rows])
+    usable &= torch.isfinite(energies) & torch.isfinite(found).all(-1)
+    count = usable.sum(0).clamp(min=1)
+
+    def mean(values: Tensor, shown: Tensor, number: Tensor) -> Tensor:
+        return torch.where(shown, values.double(), 0).sum(0) / number
+
+    return replace(
+        rows[0],
+        found=mean(found, usable[..., None], count[..., None]).to(found),
+        energies=mean(energies, usable, count).to(energies),
+        searched=usable.any(0),
+        at_edge=torch.stack([result.at_edge for result in rows]).any(0),
+        views=torch.full_like(rows[0].views, number),
+    )
 
 
 def make_targets(

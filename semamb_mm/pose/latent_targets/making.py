@@ -164,9 +164,12 @@ class TargetMaker:
                 seen[chosen][..., None], targets, store.targets[chosen]
             )
 
+        chosen_options = self.consensus or {}
+        by_views = chosen_options.get("evidence") == "views"
         options = ConsensusOptions(
-            **(self.consensus or {}),
+            **chosen_options,
             scatter=store.scatter.covariance(),
+            view_covariance=store.scatter.whole() if by_views else None,
             fewest=min(4, int(seen.any(0).sum())),
         )
         model = consensus_by_chunks(len(rows), read, write, options)
@@ -227,7 +230,7 @@ def _check(name: str, function: Callable, options: dict, *stand_ins: Tensor) -> 
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     check_options(
         f"LatentTargetHook({name}=...): unknown option",
-        set(known) - {"visible", "spread", "counts", "scatter"},
+        set(known) - {"visible", "spread", "counts", "scatter", "view_covariance"},
         options,
         lambda: function(*stand_ins, **options),
     )
