@@ -17,6 +17,7 @@ makes the first pixel (0, 0).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,6 +121,47 @@ def write_pts(path: str | os.PathLike, keypoints: np.ndarray, origin: int = 0) -
     # Not atomic_write: to sync each of a video's thousand files would take minutes.
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def move_points(
+    path: str | os.PathLike,
+    points: Mapping[int, Sequence[float]],
+    target: str | os.PathLike,
+    origin: int = 0,
+) -> None:
+    """Write a copy of a ``.pts`` file in which some landmarks lie elsewhere.
+
+    The other lines stay as they are, to the last digit.
+
+    Args:
+        path: The file.
+        points: Number of a landmark, from 0, to ``(x, y)`` in pixels, finite.
+        target: The copy; it appears whole or not at all.
+        origin: As in :func:`read_pts`.
+
+    Raises:
+        PtsError: If it cannot be read, or has no such landmark.
+        ValueError: If a point is not finite.
+    """
+    keypoints = read_pts(path, None, origin)
+    for k, point in points.items():
+        if not 0 <= k < len(keypoints):
+            raise PtsError(f"{path}: no landmark {k} in it; it has {len(keypoints)}")
+        if not np.isfinite(point).all():
+            raise ValueError(f"{path}: landmark {k} is to be at {tuple(point)}")
+    # As bytes: the ends of lines stay, too.
+    lines = Path(path).read_bytes().decode().splitlines(keepends=True)
+    rows = [i for i, line in enumerate(lines) if _is_landmark(line)]
+    for k, (x, y) in points.items():
+        end = lines[rows[k]][len(lines[rows[k]].rstrip()) :]
+        lines[rows[k]] = f"{x + origin:.3f} {y + origin:.3f}{end}"
+    with atomic_path(target) as temporary:
+        temporary.write_bytes("".join(lines).encode())
+
+
+def _is_landmark(line: str) -> bool:
+    """Whether a line of a file that can be read holds a landmark."""
+    return ":" not in line and line.strip().lstrip("\ufeff") not in ("", "{", "}")
 
 
 def _check_origin(origin: int) -> None:

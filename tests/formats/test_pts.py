@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from semamb_mm.formats.pts import PtsError, read_pts, write_pts
+from semamb_mm.formats.pts import PtsError, move_points, read_pts, write_pts
 
 POINTS = np.arange(136, dtype=np.float32).reshape(68, 2) / 4
 ROWS = [f"{x} {y}" for x, y in POINTS]
@@ -19,20 +19,22 @@ def make(folder, lines, newline="\n"):
     return path
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize(
-    "lines",
-    [
-        [*HEADER, *ROWS, "}"],
-        [*HEADER, *ROWS, "}", "", ""],
-        ["\ufeffversion:1", "n_points:68", "", "{", *ROWS, "}"],
-        ["{", *ROWS, "}"],
-        ROWS,
-        ["", *ROWS, ""],
-        [row.replace(" ", "\t") + "  " for row in ROWS],
-    ],
-    ids=["standard", "blank tail", "tight", "braces only", "bare", "blank", "tabs"],
-)
+LAYOUTS = {
+    "standard": [*HEADER, *ROWS, "}"],
+    "blank tail": [*HEADER, *ROWS, "}", "", ""],
+    "tight": ["\ufeffversion:1", "n_points:68", "", "{", *ROWS, "}"],
+    "braces only": ["{", *ROWS, "}"],
+    "marked braces": ["\ufeff{", *ROWS, "}"],
+    "bare": ROWS,
+    "blank": ["", *ROWS, ""],
+    "tabs": [row.replace(" ", "\t") + "  " for row in ROWS],
+}
+each_layout = pytest.mark.parametrize("lines", LAYOUTS.values(), ids=LAYOUTS)
+each_newline = pytest.mark.parametrize("newline", ["\n", "\r\n"])
+
+
+@each_newline
+@each_layout
 def test_reads_with_and_without_header(tmp_path, lines, newline):
     keypoints = read_pts(make(tmp_path, lines, newline))
     assert keypoints.dtype == np.float32
@@ -124,3 +126,36 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_pts(path, POINTS + 1)
     np.testing.assert_array_equal(read_pts(path), POINTS)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@each_newline
+@each_layout
+def test_moved_points_leave_the_other_lines_alone(tmp_path, lines, newline):
+    path, copy = make(tmp_path, lines, newline), tmp_path / "new/face.pts"
+    before = path.read_bytes()
+    move_points(path, {0: (7.25, -1.5), 67: (1 / 3, 8)}, copy)
+    moved = POINTS.copy()
+    moved[0], moved[67] = (7.25, -1.5), (0.333, 8)
+    np.testing.assert_array_equal(read_pts(copy), moved)
+    assert path.read_bytes() == before
+    old, new = before.split(b"\n"), copy.read_bytes().split(b"\n")
+    assert len(old) == len(new)
+    assert sum(a != b for a, b in zip(old, new)) == 2
+
+
+def test_moved_points_are_counted_from_the_origin(tmp_path):
+    path = make(tmp_path, ["{", "10.123456 20", "30 40", "}"])
+    move_points(path, {1: (4.5, 5)}, tmp_path / "new.pts", origin=1)
+    assert (tmp_path / "new.pts").read_text() == "{\n10.123456 20\n5.500 6.000\n}"
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [({2: (1, 2)}, "no landmark 2 in it; it has 2"), ({-1: (1, 2)}, "no landmark -1"),
+     ({0: (1, np.nan)}, "landmark 0 is to be at")],
+)  # fmt: skip
+def test_points_that_cannot_be_moved(tmp_path, points, message):
+    path = make(tmp_path, ["10 20", "30 40"])
+    with pytest.raises(ValueError, match=message):
+        move_points(path, points, tmp_path / "new.pts")
+    assert not (tmp_path / "new.pts").exists()
