@@ -102,7 +102,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["semamb_mm", "semamb_mm.*"]),
-    package_data={"semamb_mm.formats": ["*.txt"]},
+    package_data={
+        "semamb_mm.audit": ["*.html", "*.css", "*.js"],
+        "semamb_mm.formats": ["*.txt"],
+    },
     python_requires=">=3.10,<3.13",
     # Nothing that pip would change in a working OpenMMLab environment. MMEngine is not
     # here because it requires opencv-python, which pip would put beside (and over)

@@ -36,6 +36,7 @@ def test_wheel_holds_configs_tools_and_model_index(checkout, tmp_path):
         "semamb_mm/.mim/requirements/1-torch.txt",
         "semamb_mm/.mim/configs/semantic_alignment/metafile.yml",
         "semamb_mm/pose/heads/semantic_alignment_head.py",
+        *(f"semamb_mm/audit/review_page.{kind}" for kind in ("html", "css", "js")),
     ):
         assert name in names
     assert not [n for n in names if n.startswith("tests/") or "__pycache__" in n]
@@ -56,7 +57,8 @@ def test_source_archive_holds_the_pages(checkout):
         names = {name.partition("/")[2] for name in tar.getnames()}
     pages = {p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.*")}
     others = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"}
-    assert pages | others <= names
+    page = {f"semamb_mm/audit/review_page.{kind}" for kind in ("html", "css", "js")}
+    assert pages | others | page <= names
 
 
 def fake_python(folder, body=":"):

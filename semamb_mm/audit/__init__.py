@@ -5,6 +5,8 @@ Arrays in, arrays and files out: no framework and no model is needed.
 - ``scores``: how unusual each annotation is in a model's eyes;
 - ``decision``: which landmarks are suspects, and what is proposed instead;
 - ``report``: tables and one page with pictures;
+- ``review``, ``review_page``: suspects as a page on which a person decides;
+- ``decisions``, ``sources``, ``corrected``: what was decided, as a corrected copy;
 - ``relabel``: the proposed labels in the data set's own format;
 - ``moves``: how far latent targets moved from the annotations;
 - ``labels``, ``label_report``: the same for class labels: how surprising each is, which
