@@ -535,33 +535,41 @@ function say(text) {
   element("message").title = text;
 }
 
-function row(number) {
-  const { sample, landmark, score, reason } = suspects[number];
+/** The entries of the list, made once: to lay out hundreds takes long. */
+const rows = suspects.map(({ sample, landmark, score, reason }, number) => {
   const item = document.createElement("li");
-  const decision = decided.get(number)?.decision;
-  if (decision) {
-    item.dataset.decision = decision;
-    item.className = decision;
-  }
   const texts = {
-    i: MARKS[decision] ?? "", span: nameOf(landmark), b: score.toFixed(1),
-    small: reason || samples[sample].key,
+    i: "", span: nameOf(landmark), b: score.toFixed(1), small: reason || samples[sample].key,
   };
   for (const [tag, text] of Object.entries(texts)) {
     item.append(Object.assign(document.createElement(tag), { textContent: text }));
   }
-  item.title = `${samples[sample].key}${decision ? `: ${WORDS[decision]}` : ""}`;
-  if (number === current) item.setAttribute("aria-current", "true");
   item.onclick = () => go(number);
   return item;
+});
+
+function updateRow(number) {
+  const item = rows[number];
+  const decision = decided.get(number)?.decision ?? "";
+  if (item.className !== decision || !item.title) {
+    item.className = decision;
+    item.firstElementChild.textContent = MARKS[decision] ?? "";
+    const { key } = samples[suspects[number].sample];
+    item.title = decision ? `${key}: ${WORDS[decision]}` : key;
+  }
+  if (number === current) item.setAttribute("aria-current", "true");
+  else item.removeAttribute("aria-current");
 }
 
 function updateList() {
-  const list = shown();
   const queue = element("queue");
-  queue.replaceChildren(...list.map(row));
-  element("shown").textContent = `${list.length} of ${suspects.length}`;
-  queue.querySelector("[aria-current]")?.scrollIntoView({ block: "center" });
+  const items = shown().map((number) => rows[number]);
+  if (items.length !== queue.children.length || items.some((item, i) => item !== queue.children[i])) {
+    queue.replaceChildren(...items);
+    element("shown").textContent = `${items.length} of ${suspects.length}`;
+  }
+  WORST.forEach(updateRow);
+  if (items.includes(rows[current])) rows[current].scrollIntoView({ block: "center" });
 }
 
 function updateQuestion() {
