@@ -114,13 +114,13 @@ class _Batch:
         self.norms = torch.linalg.vecdot(self.points, self.points)  # (m,)
         self.attention = None if attention is None else attention[self.order]  # (m,)
         self.ends = torch.searchsorted(labels, labels, right=True)  # (m,)
-        self.host_ends = self.ends.cpu()
         # Positive pairs, row by row: of a row, before a row, and a row's first column
         # less those before it.
         index = torch.arange(len(labels), device=labels.device)
         self.partners = self.ends - index - 1
         before = self.partners.cumsum(0) - self.partners
-        self.host_before = before.cpu()
+        # The host waits for the device once for both.
+        self.host_ends, self.host_before = torch.stack([self.ends, before]).cpu()
         self.first_partner = index + 1 - before
         self.extent = self._finite_extent()
         # A squared distance that no pair has, beyond the margin.

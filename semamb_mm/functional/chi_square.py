@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ._checks import check_heatmaps, check_positive, check_radius
+from .devices import send
 
 # exp() overflows above this in float64, so 1 / E ends there.
 _MAX_EXPONENT = 700.0
@@ -197,7 +198,7 @@ class ChiSquareFilters:
         self.at_once = max(1, _SAMPLES_AT_A_TIME // widest**2)
 
     def _placed(self, matrix: Tensor, like: Tensor) -> Tensor:
-        return matrix.to(self.dtype).to(like.device)
+        return send(matrix.to(self.dtype), like.device)
 
     def chunks(self, maps: Tensor, centers: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Yield landmarks and their chi-square, as many as are worked on at once.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .devices import send
+
 
 def curve_tangents(
     points: Tensor,
@@ -49,7 +51,7 @@ def curve_tangents(
         seen = seen & (visible > 0)
     tangents = torch.zeros_like(points)
     for curve in curves:
-        index = torch.as_tensor(list(curve), device=points.device)
+        index = send(torch.tensor(list(curve), dtype=torch.long), points.device)
         here, shown = points[:, index], seen[:, index, None]
         before = torch.cat((here[:, :1], here[:, :-1]), dim=1)
         after = torch.cat((here[:, 1:], here[:, -1:]), dim=1)

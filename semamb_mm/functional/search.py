@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ._checks import check_heatmaps, check_positive
 from .chi_square import ChiSquareFilters
+from .devices import send
 
 SUBCELL_MODES = ("none", "parabola", "mean")
 
@@ -171,7 +172,7 @@ def search_filtered(
         anchors = torch.where(finite[..., None], observed, 0)
         centers = anchors.round().clamp(-1e6, 1e6).long()
         scale = torch.ones(2) if scale is None else scale
-        scale = scale.to(observed.dtype).to(observed.device)
+        scale = send(scale.to(observed.dtype), observed.device)
         energies = _Energies(
             ((centers - anchors) * scale).flatten(0, 1),
             steps,
@@ -254,7 +255,7 @@ class _Energies:
     ) -> None:
         def placed(values: Tensor) -> Tensor:
             # The type first: not every device has float64.
-            return values.to(dtype).to(distance.device)
+            return send(values.to(dtype), distance.device)
 
         self.steps = placed(steps)
         # (N, 2, S): of the candidates on each axis.

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ._checks import check_heatmaps, check_positive
 from .chi_square import ChiSquareFilters, without_autocast
+from .devices import send
 from .search import search_filtered
 
 
@@ -94,7 +95,7 @@ def search_separable_targets(
     steps = step / scale  # bins
     filters = SeparableFilters(search_radius, patch_radius, sigmas, steps, (x, y))
     if tangents is not None:
-        tangents = tangents * scale.to(tangents)
+        tangents = tangents * send(scale.to(tangents.dtype), tangents.device)
         tangents = tangents / tangents.norm(dim=-1, keepdim=True).clamp(min=1e-12)
     return search_filtered(
         filters,

@@ -19,6 +19,7 @@ from semamb_mm.functional import (
     search_latent_targets,
     search_separable_targets,
 )
+from semamb_mm.functional.devices import send
 
 from .options import check_options
 from .warp import InputWarp, check_warp, input_warp
@@ -165,17 +166,20 @@ class BatchSearch:
         warps = [input_warp(sample, use_udp=self.use_udp) for sample in data_samples]
         for warp, sample in zip(warps, data_samples):
             check_warp(warp, sample)
-        observed = self._observed(warps, data_samples)
-        visible = landmark_weights(data_samples).cpu() > 0
-        cells, energies, at_edge = search_heatmaps(
-            heatmaps,
-            observed.to(heatmaps[0].device, torch.float32),
-            visible.to(heatmaps[0].device),
-            self.options,
-            self.grid,
+        observed = self._observed(warps, data_samples).float()
+        device = heatmaps[0].device
+        weights = send(landmark_weights(data_samples), device)
+        cells, *others = search_heatmaps(
+            heatmaps, send(observed, device), weights > 0, self.options, self.grid
         )
-        cells, energies, at_edge = cells.cpu().double(), energies.cpu(), at_edge.cpu()
-        inputs = cells.numpy() * self.scale_factor
+        # At once: the host waits for the device as seldom as can be.
+        others = [values[..., None].to(cells) for values in (*others, weights > 0)]
+        cells, energies, *flags = (
+            torch.cat([cells, *others], -1).cpu().split([2, 1, 1, 1], dim=-1)
+        )
+        energies = energies.squeeze(-1)
+        at_edge, visible = (flag.squeeze(-1) > 0 for flag in flags)
+        inputs = cells.double().numpy() * self.scale_factor
         images = [warp.to_image(points) for warp, points in zip(warps, inputs)]
         order = torch.from_numpy(np.stack([warp.order for warp in warps]))
 
