@@ -1,9 +1,20 @@
 """tools/analysis/apply_decisions.py, called as a user calls it."""
 
-import pytest
+import json
 
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS
+
+import semamb_mm.pose  # noqa: F401
+from semamb_mm.audit.sources import open_source
+from semamb_mm.formats.coco_keypoints import WHOLE_BODY
 from semamb_mm.formats.pts import read_pts
+from semamb_mm.pose.latent_targets.samples import keyed_annotations, located_samples
 from tests.audit.reviews import decisions_file, write_tree
+from tests.trees.coco_style import annotations_of
+from tests.trees.faces import write_300vw_frames, write_300w
 from tools.analysis import apply_decisions
 
 
@@ -44,3 +55,53 @@ def test_errors_are_one_line(given, decisions, dataset, message):
         apply_decisions.main([*paths, "--out", str(folder / "out")])
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
     assert not (folder / "out").exists()
+
+
+def coco_style(folder, kind, landmarks):
+    """A data set of MMPose's, its config and its annotation file."""
+    content = annotations_of(landmarks, 3)
+    if kind == "CocoWholeBodyDataset":
+        for annotation in content["annotations"]:
+            annotation["segmentation"] = []
+            values, first = annotation.pop("keypoints"), 0
+            for name, length in zip(WHOLE_BODY, (17, 6, 68, 21, 21)):
+                annotation[name] = values[3 * first : 3 * (first + length)]
+                first += length
+    (folder / "faces.json").write_text(json.dumps(content))
+    prefix = dict(img="images/")
+    fields = dict(data_root=str(folder), ann_file="faces.json", data_prefix=prefix)
+    return dict(type=kind, **fields), folder / "faces.json"
+
+
+def pts_style(folder, kind):
+    if kind == "PtsFaceDataset":
+        fields = dict(data_prefix=dict(img=["afw", "helen/trainset"]))
+        write_300w(folder)
+    else:
+        fields = dict(ids=["001", "401"])
+        write_300vw_frames(folder, fields["ids"])
+    return dict(type=kind, data_root=str(folder), **fields), folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "landmarks"),
+    [
+        ("CocoDataset", 17), ("CocoWholeBodyDataset", 133), ("Face300WDataset", 68),
+        ("JhmdbDataset", 15), ("PtsFaceDataset", None), ("Face300VWFrameDataset", None),
+    ],
+)  # fmt: skip
+def test_samples_of_data_sets_are_found(tmp_path, kind, landmarks):
+    """By the keys that the audit gives them, with the annotation that it saw."""
+    init_default_scope("mmpose")
+    make = (kind, landmarks) if landmarks else (kind,)
+    config, path = (coco_style if landmarks else pts_style)(tmp_path, *make)
+    samples = located_samples(DATASETS.build(config))
+    assert len(samples) > 2
+    # JHMDB's first pixel is (1, 1), as MMPose reads it.
+    origin = int(kind == "JhmdbDataset")
+    source = open_source(path, landmarks or 68, origin)
+    for key, info in keyed_annotations(samples):
+        assert key in source
+        np.testing.assert_allclose(
+            source.keypoints(key), info["keypoints"][0], atol=1e-4
+        )
