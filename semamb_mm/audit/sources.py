@@ -108,7 +108,7 @@ class PtsTree:
         self.where, self.num_keypoints, self.origin = where, num_keypoints, origin
         self._paths: dict[str, Path] = {}
         for path in self._files():
-            if path.suffix != ".pts":
+            if path.suffix.lower() != ".pts":
                 continue
             self._paths.setdefault(self._key(path.with_suffix("")), path)
             if path.parent.name == "annot":  # a frame of a video
@@ -149,7 +149,7 @@ class PtsTree:
         for path in self._files():
             target = folder / path.relative_to(self.where)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix != ".pts" or path.is_dir():
+            if path.suffix.lower() != ".pts" or path.is_dir():
                 target.symlink_to(path.resolve())
             elif path in points:
                 move_points(path, points[path], target, self.origin)

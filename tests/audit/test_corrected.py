@@ -46,6 +46,7 @@ def correct(decisions_path, *datasets, out, origin=0, **options):
 def test_a_tree_changes_where_it_was_decided(tmp_path):
     data, out = tmp_path / "data", tmp_path / "out"
     review = write_tree(data)
+    (data / "000002.pts").rename(data / "000002.PTS")
     (data / "train.txt").write_text("000000\n000001\n")
     (data / ".index").write_text("of the original")
     (data / "more").symlink_to(tmp_path)
@@ -59,7 +60,7 @@ def test_a_tree_changes_where_it_was_decided(tmp_path):
     assert after.keys() == before.keys() | {LOG}
     changed = [name for name in before if after[name] != before[name]]
     assert changed == ["000000.pts", "000001.pts"]
-    assert (out / "000000.png").is_symlink() and not (out / "000002.pts").is_symlink()
+    assert (out / "000000.png").is_symlink() and not (out / "000002.PTS").is_symlink()
     assert (out / "more").resolve() == tmp_path.resolve()
     for name, points in (
         ("000000.pts", {10: (50.25, 41)}),

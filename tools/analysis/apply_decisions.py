@@ -7,8 +7,8 @@ audited:
 - the data_root of a tree of .pts files, such as 300W, or of 300-VW's videos.
 
 --out becomes a copy of it in the same format, in which the accepted and moved landmarks
-lie where they were put. Nothing else changes, and the original is never touched. In a
-tree images and videos are links. changes.csv in it lists every change.
+lie where they were put. Nothing else changes, and the original is never touched. What
+is no .pts file of a tree is a link there. changes.csv in it lists every change.
 """
 
 from __future__ import annotations
