@@ -330,3 +330,24 @@ def test_a_page_without_suspects_says_so(browser, opened, folder):
     calm = replace(review, suspects=np.zeros((3, 68), bool))
     show(browser, folder / "calm.html", calm)
     assert "No suspects" in browser.find_element("tag name", "main").text
+
+
+def test_a_point_is_placed_in_the_zoomed_and_moved_view(browser, opened, folder):
+    review, content, _ = opened
+    canvas = browser.find_element("id", "close")
+    _, scale = canvas_place(browser, content, 0, (0, 0))
+    press(browser, "+")
+    drag(browser, (-200, 150), (30, -20))  # beside the points: the picture moves
+    assert text(browser, "count") == "0 of 12 decided"
+    chain = ActionChains(browser, duration=0)
+    chain.move_to_element_with_offset(canvas, 100, 60).double_click().perform()
+    (decision,) = read_decisions(exported(browser, folder)).decisions
+    expected = content["suspects"][0]["view"][:2] + np.array([70, 80]) / (1.4 * scale)
+    assert decision.kind == "move"
+    np.testing.assert_allclose(decision.point, expected, atol=1 / scale)
+    press(browser, "u", "0", *"------")
+    start, _ = canvas_place(browser, content, 0, review.annotations[0, 10])
+    start = np.round(np.array(start) / 1.4**6).astype(int)
+    drag(browser, start.tolist(), (300 - start).tolist())  # beyond the picture's edge
+    (decision,) = read_decisions(exported(browser, folder)).decisions
+    assert decision.point == (SIZE[0] - 1, SIZE[1] - 1)
