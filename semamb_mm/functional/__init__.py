@@ -1,5 +1,11 @@
 """The papers' mathematics: tensors in, tensors out. Imports torch only."""
 
+from .agreement import (
+    IntraclassCorrelation,
+    Limits,
+    intraclass_correlation,
+    limits_of_agreement,
+)
 from .chi_square import (
     chi_square_loss,
     chi_square_map,
@@ -32,6 +38,8 @@ __all__ = [
     "ConsensusOptions",
     "ConsensusRows",
     "ErrorSplit",
+    "IntraclassCorrelation",
+    "Limits",
     "ObserverErrors",
     "ViewScatter",
     "caa_scores",
@@ -48,6 +56,8 @@ __all__ = [
     "gaussian_weights",
     "half_samples",
     "interval",
+    "intraclass_correlation",
+    "limits_of_agreement",
     "observer_errors",
     "osm_scores",
     "pearson_chi_square",
