@@ -84,13 +84,15 @@ def observer_errors(
     With ``y`` the real landmark, observer ``m`` marks ``y + b_m + e_m``, errors of
     different observers being independent. Means of differences are ``b_m - b_n``, their
     covariances ``S_m + S_n``: both are solved for by least squares over all pairs, each
-    weighted by the samples it shares (Grubbs 1948). ``b`` sums to zero over the
+    weighted by the samples it shares, and in the second case by how well its
+    covariance is known (Grubbs 1948). ``b`` sums to zero over the
     annotators; a convention that all share cannot be seen. Differences further than
     ``clip`` robust deviations from their median count as that far.
 
     Covariances of annotators are then shrunk (empirical Bayes): first each one's scale
-    towards that of all, then each landmark's towards the annotators' pooled covariance
-    times that scale; the more, the larger the standard errors are in what differs. An
+    towards that of all, along curves, across them and elsewhere by itself, then each
+    landmark's towards the annotators' pooled covariance times that scale; the more, the
+    larger the standard errors are in what differs. An
     annotator with few samples, or none at a landmark, so has the pooled one. Offsets
     are shrunk towards none. The network is neither pooled nor shrunk.
 
@@ -154,9 +156,12 @@ def observer_errors(
     both = ones[first] + ones[second]
     if first == second:
         both = torch.zeros_like(both)
-    found = _solve(both, shared & (number > 1), squares)
+    measured = shared & (number > 1)
+    found = _solve(both, measured, squares, _precision(measured, squares))
     covariances, negative = _nonnegative(found.estimate)
-    covariances[:people] = _shrunk(found, people)
+    curved = torch.zeros(landmarks, dtype=torch.bool, device=points.device)
+    curved[[k for curve in curves for k in curve]] = True
+    covariances[:people] = _shrunk(found, people, curved)
     moved[:people] = _shrunk_offsets(moved[:people], offsets.errors[:people])
     seen = found.counts > 0
     return ObserverErrors(
@@ -328,20 +333,36 @@ class _Solved(NamedTuple):
         return self.influence.square().sum(1).sqrt()
 
 
-def _solve(design: Tensor, shared: Tensor, values: Tensor) -> _Solved:
+def _precision(shared: Tensor, squares: Tensor) -> Tensor:
+    """Return how much a sample of each pair tells of covariances, ``(P, 1)``.
+
+    The variance of a variance is in proportion to its square. A pair that hardly
+    differs counts a hundred times one that differs most, at most.
+    """
+    total = torch.where(shared, squares[..., :2].sum(-1), 0).sum((1, 2))
+    mean = total / shared.sum((1, 2)).clamp(min=1)
+    mean = mean / mean.max().clamp(min=_TINY)
+    return mean.clamp(min=0.1).reciprocal().square()[:, None]
+
+
+def _solve(
+    design: Tensor, shared: Tensor, values: Tensor, precision: Tensor | float = 1.0
+) -> _Solved:
     """Solve for observers what the means over pairs are made of.
 
     Args:
         design: ``(P, M)``, how often each observer counts in a pair's mean.
         shared: ``(P, N, K)`` bool, which values count.
         values: ``(P, N, K, C)``.
+        precision: ``(P, 1)``, how much a sample of each pair tells.
     """
     number = shared.sum(1).to(values)
+    trusted = number * precision
     means = torch.where(shared[..., None], values, 0).sum(1)
     means = means / number.clamp(min=1)[..., None]
-    normal = torch.einsum("pm,pk,pn->kmn", design, number, design)
+    normal = torch.einsum("pm,pk,pn->kmn", design, trusted, design)
     inverse = torch.linalg.pinv(normal, rtol=1e-9, hermitian=True)
-    weights = torch.einsum("kmn,pn,pk->kmp", inverse, design, number)
+    weights = torch.einsum("kmn,pn,pk->kmp", inverse, design, trusted)
     each = weights / number.clamp(min=1).T[:, None]
     around = torch.where(shared[..., None], values - means[:, None], 0)
     takes_part = (design != 0).to(values)
@@ -367,11 +388,16 @@ def _around_the_mean(offsets: _Solved, people: int) -> _Solved:
     )
 
 
-def _shrunk(found: _Solved, people: int) -> Tensor:
+def _shrunk(found: _Solved, people: int, curved: Tensor) -> Tensor:
     """Return the annotators' covariances ``(A, K, 3)``, shrunk, without negative ones.
 
     In axes in which the pooled covariance of a landmark is 1, an annotator's is about
     its scale, whatever the landmark.
+
+    Args:
+        found: Of the observers, annotators first.
+        people: ``A``.
+        curved: ``(K,)`` bool, landmarks on curves.
     """
     counts = found.counts[:people].double()
     estimate, influence = found.estimate[:people], found.influence[:people]
@@ -381,35 +407,66 @@ def _shrunk(found: _Solved, people: int) -> Tensor:
     root, inverse = _roots(pooled)
     relative = _congruent(estimate, inverse)
     around = _congruent(influence, inverse)
-    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    scale, doubt = _scales(relative, around, shares)
-    unit = torch.tensor([1.0, 1.0, 0.0]).to(scale)
+    scale, typical = _scales(relative, around, counts, curved)
+    typical = torch.cat((typical, torch.zeros_like(typical[..., :1])), -1)
     weight = torch.tensor([1.0, 1.0, 2.0]).to(scale)  # the third occurs twice
-    apart = relative - scale[:, None, None] * unit
+    apart = relative - typical
     # Standard errors are noisy themselves: those of an annotator are alike but for n.
     square = (around.square().sum(1) * weight).sum(-1) / 3
     one = (square * counts).sum(1) / (counts > 0).sum(1).clamp(min=1)
-    square = one[:, None] / counts.clamp(min=1)
-    size = scale[:, None].square().clamp(min=_TINY)
-    trust = (counts > 0) * size / square.clamp(min=_TINY)
-    excess = ((apart.square() * weight).sum(-1) / 3 - square) / size
-    differ = (trust * excess).sum() / trust.sum().clamp(min=_TINY)
-    differ = differ.clamp(min=0) * size
-    kept = torch.where(counts > 0, differ / (differ + square).clamp(min=_TINY), 0)
-    made = scale[:, None, None] * unit + kept[..., None] * apart
-    return _congruent(_nonnegative(made)[0], root)
+    square = torch.where(counts > 0, one[:, None] / counts.clamp(min=1), torch.inf)
+    differ = (apart.square() * weight).sum(-1) / 3
+    kept = _kept(differ, square, scale[:, None].square().expand_as(square))
+    return _congruent(_nonnegative(typical + kept[..., None] * apart)[0], root)
 
 
-def _scales(relative: Tensor, around: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each annotator's scale ``(A,)``, shrunk towards 1, and its variance."""
-    scale = (relative[..., :2].mean(-1) * shares).sum(1)
-    doubt = (around[..., :2].mean(-1) * shares[:, None]).sum(2).square().sum(1)
-    seen = shares.any(1)
-    trust = torch.where(seen, 1 / doubt.clamp(min=_TINY), 0)
-    differ = (trust * ((scale - 1) ** 2 - doubt)).sum() / trust.sum().clamp(min=_TINY)
-    differ = differ.clamp(min=0)
-    kept = torch.where(seen, differ / (differ + doubt).clamp(min=_TINY), 0)
-    return (1 + kept * (scale - 1)).clamp(min=0), doubt
+def _scales(
+    relative: Tensor, around: Tensor, counts: Tensor, curved: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return each annotator's scale ``(A,)``, and what it is typically ``(A, K, 2)``.
+
+    On curves people differ in how far they slide: along, across and other landmarks
+    have scales of their own, shrunk towards the annotator's, and that towards 1.
+    """
+    on, off = curved.to(relative), (~curved).to(relative)
+    none = torch.zeros_like(on)
+    kinds = [torch.stack(pair, -1) for pair in ((on, none), (none, on), (off, off))]
+    values, around = relative[..., :2], around[..., :2]
+
+    def mean(mask: Tensor) -> tuple[Tensor, Tensor]:
+        share = counts[..., None] * mask
+        share = share / share.sum((1, 2), keepdim=True).clamp(min=1)
+        doubt = (around * share[:, None]).sum((2, 3)).square().sum(1)
+        doubt = torch.where(share.any(2).any(1), doubt, torch.inf)
+        return (values * share).sum((1, 2)), doubt
+
+    scale, doubt = mean(torch.ones_like(kinds[0]))
+    one = torch.ones_like(scale)
+    scale = (1 + _kept((scale - 1).square(), doubt, one) * (scale - 1)).clamp(min=0)
+    kind, doubt = (torch.stack(part, 1) for part in zip(*map(mean, kinds)))
+    apart = kind - scale[:, None]
+    size = scale[:, None].square().expand_as(apart)
+    kind = (scale[:, None] + _kept(apart.square(), doubt, size) * apart).clamp(min=0)
+    return scale, torch.einsum("ag,gkc->akc", kind, torch.stack(kinds))
+
+
+def _kept(differ: Tensor, doubt: Tensor, size: Tensor) -> Tensor:
+    """Return which share of differences from something typical is kept.
+
+    Real ones vary by the same share of their size; it is estimated by moments.
+
+    Args:
+        differ: Squared differences.
+        doubt: Squared standard errors; infinite where nothing is known.
+        size: Square of what is typical.
+    """
+    size = size.clamp(min=_TINY)
+    known = torch.isfinite(doubt)
+    doubt = torch.where(known, doubt, 0)
+    trust = torch.where(known, size / doubt.clamp(min=_TINY), 0)
+    real = (trust * (differ - doubt) / size).sum() / trust.sum().clamp(min=_TINY)
+    real = real.clamp(min=0) * size
+    return torch.where(known, real / (real + doubt).clamp(min=_TINY), 0)
 
 
 def _shrunk_offsets(offsets: Tensor, errors: Tensor) -> Tensor:
