@@ -9,7 +9,7 @@ PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 # Rooms of which at least 95 % must be run by the tests.
 COVERED = functional faces formats metric_learning
 
-.PHONY: help install doctor demo demo-retrieval test coverage lint clean
+.PHONY: help install doctor demo demo-retrieval gpu-check test coverage lint clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -26,6 +26,9 @@ demo: install  ## train, test and draw semantic alignment on generated faces
 
 demo-retrieval: install  ## train and test OSM/CAA on invented characters
 	@bash tools/demo_retrieval.sh
+
+gpu-check: install  ## what runs on the GPU here, and how fast; without one it says so
+	@$(RUN) -m benchmarks.gpu_check
 
 test: install  ## the whole test suite
 	@$(PYTEST)

@@ -224,7 +224,7 @@ def make_batch(case, batch_size, device):
 
 
 def training_step(case, head_type, batch, searches, device):
-    """Return a function that does one training iteration."""
+    """Return a function that does one training iteration and returns its loss."""
     images, samples = batch
     model = build_model(case, head_type, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
@@ -242,6 +242,7 @@ def training_step(case, head_type, batch, searches, device):
         optimizer.step()
         if search is not None:
             search(seen.pop().detach(), samples)
+        return losses["loss_kpt"].detach()
 
     return step
 

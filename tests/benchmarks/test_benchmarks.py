@@ -14,6 +14,7 @@ from benchmarks import (
     search_speed,
     store_scale,
     timing,
+    video_mixing,
     video_reading,
 )
 from benchmarks.timing import in_turn
@@ -102,10 +103,20 @@ def test_pair_loss(monkeypatch, capsys):
 def test_video_reading(monkeypatch, capsys):
     codecs = dict(list(video_reading.CODECS.items())[:1])
     monkeypatch.setattr(video_reading, "CODECS", codecs)
-    sizes = ("--parts", "1", "2", "--frames", "4", "--size", "160", "96")
-    call(video_reading, monkeypatch, *sizes, "--repeats", "1")
+    sizes = ("--parts", "1", "2", "3", "--frames", "4", "--size", "160", "96")
+    call(video_reading, monkeypatch, *sizes, "--repeats", "1", "--stride", "2")
     shown = capsys.readouterr().out
     assert "MJPEG          this package    0/4 " in shown and "of PyAV" in shown
+    assert "parts=2  JPEGs" in shown and shown.splitlines()[-1].startswith("MJPEG ")
+
+
+def test_video_mixing(monkeypatch, capsys):
+    sizes = ("--videos", "20", "--frames", "120", "--key-frames", "1", "60")
+    call(video_mixing, monkeypatch, *sizes)
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 8 and rows[0].startswith("1: stride=6, DefaultSampler")
+    # Whole stretches of 60 frames: the batches before have neighbours of all.
+    assert rows[6].startswith("60: parts=6, max_open=16") and "1.00, 1.00" in rows[6]
 
 
 def test_store_scale(monkeypatch, capsys):
