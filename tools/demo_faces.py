@@ -1,15 +1,16 @@
 """Find and draw face landmarks: an image, a folder, a video or a webcam.
 
-Writes into --out-dir the pictures (a video for a video) and ``landmarks.csv``: file or
+Writes into --out-dir the pictures (an .mp4 for a video) and ``landmarks.csv``: file or
 frame, face, landmark, x, y, confidence, and whether the refiner corrected it.
 Landmarks are drawn from red (unsure) to green (sure); corrected ones wear a magenta
 ring.
 
 Where the face is: --boxes (a json file of file name to [x1, y1, x2, y2] or a list of
 them; in a folder the name includes the subfolder), --face-detector (OpenCV's YuNet,
-an .onnx file from opencv_zoo), or the whole image. In a video the box of the next
-frame follows the landmarks of the last one for as long as they are found with
-confidence.
+an .onnx file from opencv_zoo), or where a first pass over the whole image found the
+landmarks, which does for one face that fills much of it; --whole-image takes the whole
+image as the box. In a video the box of the next frame follows the landmarks of the last
+one for as long as they are found with confidence.
 
 Pictures of a folder that cannot be read or show no face, and frames without a face,
 are skipped and counted. A webcam is stopped by Ctrl-C, or by q in --show's window.
@@ -39,6 +40,7 @@ from semamb_mm.pictures.landmarks import draw_landmarks
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 LOST = 0.5  # of the confidence at the start, below which a face is looked for anew
+PASSES = 3  # over a picture of which nobody says where the face is, after the first
 COLUMNS = ("source", "face", "landmark", "x", "y", "confidence", "corrected")
 
 
@@ -50,6 +52,9 @@ def parse_args(argv=None):
     faces = parser.add_mutually_exclusive_group()
     faces.add_argument("--boxes", help="json file of boxes, see above")
     faces.add_argument("--face-detector", help="YuNet .onnx file")
+    faces.add_argument(
+        "--whole-image", action="store_true", help="the whole image is the face's box"
+    )
     parser.add_argument("--max-frames", type=int, help="stop a video or webcam here")
     parser.add_argument("--show", action="store_true", help="in a window; q ends it")
     return parser.parse_args(argv)
@@ -71,9 +76,14 @@ class NoFaceError(ValueError):
 
 
 class FaceFinder:
-    """Finds boxes ``(N, 4)`` of an image's faces."""
+    """Finds boxes ``(N, 4)`` of an image's faces.
+
+    Attributes:
+        guesses: Whether nobody knows where a face is: the box is then the whole image.
+    """
 
     def __init__(self, args):
+        self.guesses = not (args.boxes or args.face_detector or args.whole_image)
         self.boxes = load_boxes(args.boxes) if args.boxes else None
         self.yunet = None
         if args.face_detector:
@@ -127,6 +137,34 @@ def find(model, image, boxes):
     )
 
 
+def boxes_around(faces, image):
+    """Return the boxes ``(N, 4)`` of landmarks; None if one lies outside the image."""
+    low, high = faces[0].min(1), faces[0].max(1)
+    height, width = image.shape[:2]
+    inside = (high > 0).all() and (low < (width, height)).all()
+    return np.concatenate([low, high], 1) if inside else None
+
+
+def locate(model, finder, image, name):
+    """Return the boxes of a picture's faces, and what :func:`find` finds in them.
+
+    Where nobody knows the box, it is drawn around what was found in the whole image,
+    again for as long as the landmarks become surer.
+
+    Raises:
+        ValueError: As :class:`FaceFinder`.
+    """
+    boxes = finder(image, name)
+    faces = find(model, image, boxes)
+    for _ in range(PASSES if finder.guesses else 0):
+        closer = boxes_around(faces, image)
+        found = None if closer is None else find(model, image, closer)
+        if found is None or found[1].mean() <= faces[1].mean():
+            break
+        boxes, faces = closer, found
+    return boxes, faces
+
+
 def draw(image, boxes, faces):
     """Return the image with all its faces."""
     for box, keypoints, scores, corrected in zip(boxes, *faces):
@@ -161,14 +199,13 @@ def run_images(model, finder, paths, root, out_dir, writer, show):
         try:
             if image is None:
                 raise ValueError(f"{path} is not an image that OpenCV can read")
-            boxes = finder(image, name)
+            boxes, faces = locate(model, finder, image, name)
         except ValueError as error:
             if len(paths) == 1:
                 raise SystemExit(str(error)) from error
             skipped += 1
             bar.write(f"skipped: {error}", file=sys.stderr)
             continue
-        faces = find(model, image, boxes)
         writer.writerows(rows(name, faces))
         picture = draw(image, boxes, faces)
         # The whole name, so that a.jpg and a.png do not share a picture.
@@ -190,16 +227,12 @@ class Tracker:
         """Return the boxes and what :func:`find` found in them."""
         boxes = self.boxes
         if boxes is None:
-            boxes = self.finder(frame, name)
-        faces = find(self.model, frame, boxes)
-        confidence = faces[1].mean(1)
-        if self.boxes is None:
-            self.usual = confidence
-        low, high = faces[0].min(1), faces[0].max(1)
-        height, width = frame.shape[:2]
-        inside = (high > 0).all() and (low < (width, height)).all()
-        sure = (confidence > LOST * self.usual).all()
-        self.boxes = np.concatenate([low, high], 1) if inside and sure else None
+            boxes, faces = locate(self.model, self.finder, frame, name)
+            self.usual = faces[1].mean(1)
+        else:
+            faces = find(self.model, frame, boxes)
+        sure = (faces[1].mean(1) > LOST * self.usual).all()
+        self.boxes = boxes_around(faces, frame) if sure else None
         return boxes, faces
 
 
@@ -258,7 +291,7 @@ def run_video(model, finder, source, out_dir, writer, args):
     frames = FrameReader(source, args.max_frames)
     tracker = Tracker(model, finder)
     skipped, stopped = 0, False
-    with VideoSink(out_dir / f"{frames.name}_landmarks.avi", frames.fps) as sink:
+    with VideoSink(out_dir / f"{frames.name}_landmarks.mp4", frames.fps) as sink:
         try:
             for number, picture in frames:
                 try:
@@ -281,7 +314,7 @@ def run_video(model, finder, source, out_dir, writer, args):
 
 
 class VideoSink:
-    """A Motion JPEG file that gets its name when it is whole; none without a frame."""
+    """An MPEG-4 file that gets its name when it is whole; none without a frame."""
 
     def __init__(self, path, fps):
         self.path, self.fps = path, fps
@@ -292,7 +325,7 @@ class VideoSink:
         if self.writer is None:
             unfinished = self.stack.enter_context(atomic_path(self.path))
             size = (picture.shape[1], picture.shape[0])
-            code = cv2.VideoWriter_fourcc(*"MJPG")
+            code = cv2.VideoWriter_fourcc(*"mp4v")
             self.writer = cv2.VideoWriter(str(unfinished), code, self.fps, size)
             if not self.writer.isOpened():
                 raise SystemExit(f"OpenCV cannot write {self.path}")

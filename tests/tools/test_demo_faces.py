@@ -105,11 +105,54 @@ def test_a_video(call, pictures, tmp_path):
     video = write_video(tmp_path / "v.avi", pictures)
     out, rows, said = call(video)
     assert [row["source"] for row in rows[::68]] == [f"v.avi:{n}" for n in (1, 2, 3, 4)]
-    capture = cv2.VideoCapture(str(out / "v.avi_landmarks.avi"))
+    capture = cv2.VideoCapture(str(out / "v.avi_landmarks.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 4
     assert "4 drawn, 0 skipped" in said.out
     _, rows, said = call(video, "--max-frames", "2")
     assert len(rows) == 2 * 68 and "missing" not in said.err
+
+
+def surer_nearer(demo, monkeypatch, face):
+    """Finds ``face``'s corners everywhere, the surer the nearer the box is to it."""
+    seen = []
+
+    def find(model, image, boxes):
+        seen.append(boxes[0].tolist())
+        corners = np.float32([face[:2], face[2:]])[None]
+        off = np.abs(boxes - face).sum()
+        return corners, np.full((1, 2), 1 / (1 + off)), np.zeros((1, 2), bool)
+
+    monkeypatch.setattr(demo, "find", find)
+    return seen
+
+
+def finder(demo, *options):
+    return demo.FaceFinder(demo.parse_args(["config", "checkpoint", "v", *options]))
+
+
+def test_the_first_frame_has_the_faces_box(demo, pictures, monkeypatch):
+    face, whole = [10, 12, 40, 44], [0, 0, 64, 64]
+    seen = surer_nearer(demo, monkeypatch, face)
+    tracker = demo.Tracker(None, finder(demo))
+    boxes, _ = tracker(pictures[0], "v")
+    assert boxes.tolist() == [face] and seen == [whole, face, face]
+    boxes, _ = tracker(pictures[1], "v")
+    assert boxes.tolist() == [face] and seen[3:] == [face]
+
+
+def test_the_whole_image_if_asked(demo, pictures, monkeypatch):
+    seen = surer_nearer(demo, monkeypatch, [10, 12, 40, 44])
+    boxes, _ = demo.locate(None, finder(demo, "--whole-image"), pictures[0], "a")
+    assert boxes.tolist() == seen == [[0, 0, 64, 64]]
+
+
+@pytest.mark.parametrize("face", [[-9, -9, -1, -1], [0, 0, 64, 64]])
+def test_a_first_pass_that_does_not_help_counts_for_nothing(
+    demo, pictures, monkeypatch, face
+):
+    surer_nearer(demo, monkeypatch, face)
+    boxes, _ = demo.locate(None, finder(demo), pictures[0], "a")
+    assert boxes.tolist() == [[0, 0, 64, 64]]
 
 
 def test_a_video_whose_box_does_not_fit_leaves_nothing(call, pictures, tmp_path):
