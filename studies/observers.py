@@ -27,7 +27,6 @@ from torch import Tensor
 
 from semamb_mm.faces.landmarks import GROUPS_68
 from semamb_mm.faces.sizes import face_unit
-from semamb_mm.formats.annotators import Opinions
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.functional import (
     combine_annotations,
@@ -36,7 +35,6 @@ from semamb_mm.functional import (
     interval,
     observer_errors,
 )
-from semamb_mm.pose.annotator_comparison import Comparison
 from semamb_mm.synthetic.annotators import AnnotationNoise, displace_by
 from semamb_mm.synthetic.faces import true_keypoints
 
@@ -288,20 +286,16 @@ def hat(points: Tensor, groups: np.ndarray, resamples: int) -> tuple[Tensor, Ten
 def repeats() -> list[str]:
     """Return a row of the dentists' noise by their repeats of equal pictures."""
     opinions = disagreement.read_opinions(xray_root(), 1)
-    known = Opinions(
-        ["1", "2"],
-        [str(k) for k in range(opinions.points.shape[2])],
-        opinions.names,
-        opinions.names,
-        opinions.groups,
-        opinions.points / ORIGINAL,
-    )
-    comparison = Comparison(known, network=False)
-    unit = float(comparison.units.mean())
-    cells = [
-        f"{noise * unit:.1f} ({count} marks)"
-        for count, _, noise in comparison.repeats()
+    groups = opinions.groups
+    pairs = [
+        (i, j) for j in range(len(groups)) for i in range(j) if groups[i] == groups[j]
     ]
+    first, second = np.array(pairs).T
+    cells = []
+    for points in opinions.points / ORIGINAL:
+        squares = ((points[first] - points[second]) ** 2).sum(-1)
+        squares = squares[np.isfinite(squares)]
+        cells.append(f"{(squares.mean() / 2) ** 0.5:.1f} ({len(squares)} marks)")
     return ["repeats of equal pictures", *cells, "", "", ""]
 
 
