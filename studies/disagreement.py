@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 
 from semamb_mm.formats.files import atomic_write
@@ -259,21 +260,11 @@ def errors_of(run: Detector) -> dict[str, list]:
     opinions = read_opinions(root, run.annotator)
     held_out = opinions.folds == run.fold
     offsets = opinions.offsets(~held_out)
-    model = init_model(run.resolved, str(run.checkpoint), device="cpu")
     means = opinions.means(offsets)
     truths = dict(mean=means, own=opinions.points[0], other=opinions.points[1])
     found: dict[str, list] = dict(groups=opinions.groups[held_out].tolist())
     rows = np.flatnonzero(held_out)
-    boxes = opinions.boxes[rows, None].copy()
-    boxes[..., 2:] += boxes[..., :2]
-    predicted = np.stack(
-        [
-            inference_topdown(model, str(root / opinions.names[row]), box)[
-                0
-            ].pred_instances.keypoints[0]
-            for row, box in zip(rows, boxes)
-        ]
-    )
+    predicted = predict(run.resolved, run.checkpoint, opinions, rows)
     units = sella_nasion(means[rows])[:, None]
     for name, truth in truths.items():
         distances = np.linalg.norm(predicted - truth[rows], axis=-1) / units
@@ -281,6 +272,25 @@ def errors_of(run: Detector) -> dict[str, list]:
         found[name] = (100 * np.where(seen, distances, 0)).sum(1).tolist()
         found[f"{name} seen"] = seen.sum(1).tolist()
     return found
+
+
+def predict(
+    config: Config, checkpoint: Path, opinions: Opinions, rows: Sequence[int]
+) -> np.ndarray:
+    """Return a detector's landmarks in some pictures, ``(n, K, 2)``."""
+    config, dataset = config.copy(), config.train_dataloader.dataset
+    steps = ("LoadImage", "GetBBoxCenterScale", "TopdownAffine", "PackPoseInputs")
+    pipeline = [step for step in dataset.pipeline if step.type in steps]
+    config.test_dataloader = dict(dataset=dict(dataset, pipeline=pipeline))
+    model = init_model(config, str(checkpoint), device="cpu")
+    boxes = opinions.boxes.copy()
+    boxes[:, 2:] += boxes[:, :2]
+    found = []
+    for row in rows:
+        image = str(xray_root() / opinions.names[row])
+        (sample,) = inference_topdown(model, image, boxes[row][None])
+        found.append(sample.pred_instances.keypoints[0])
+    return np.stack(found)
 
 
 def pooled(parts: Sequence[dict]) -> dict[str, np.ndarray]:

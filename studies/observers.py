@@ -21,8 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
-from mmpose.apis import inference_topdown, init_model
 from torch import Tensor
 
 from semamb_mm.faces.landmarks import GROUPS_68
@@ -220,29 +218,16 @@ def predictions(args: argparse.Namespace, seed: int) -> np.ndarray:
             "--annotators 1 --methods plain"
         )
     opinions = disagreement.read_opinions(xray_root(), 1)
-    found = np.stack([predict(run.resolved, run.checkpoint, opinions) for run in plan])
+    everything = range(len(opinions.names))
+    found = np.stack(
+        [
+            disagreement.predict(run.resolved, run.checkpoint, opinions, everything)
+            for run in plan
+        ]
+    )
     with atomic_write(path, "wb") as file:
         np.save(file, found)
     return found
-
-
-def predict(config: Config, checkpoint: Path, opinions) -> np.ndarray:
-    """Return a detector's landmarks in all pictures, ``(N, K, 2)``."""
-    dataset = config.train_dataloader.dataset
-    steps = ("LoadImage", "GetBBoxCenterScale", "TopdownAffine", "PackPoseInputs")
-    pipeline = [step for step in dataset.pipeline if step.type in steps]
-    config.test_dataloader = dict(dataset=dict(dataset, pipeline=pipeline))
-    model = init_model(config, str(checkpoint), device="cpu")
-    boxes = opinions.boxes.copy()
-    boxes[:, 2:] += boxes[:, :2]
-    return np.stack(
-        [
-            inference_topdown(model, str(xray_root() / name), box[None])[
-                0
-            ].pred_instances.keypoints[0]
-            for name, box in zip(opinions.names, boxes)
-        ]
-    )
 
 
 def xray_rows(args: argparse.Namespace, seed: int) -> list[list[str]]:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -176,6 +177,23 @@ def test_errors_are_of_the_pictures_held_out(xrays, tmp_path, monkeypatch):
     for against, percent in (("mean", 1.5), ("own", 1.5), ("other", 2.5)):
         np.testing.assert_allclose(found[against], [19 * percent] * 2)
         assert found[f"{against} seen"] == [19] * 2
+
+
+def test_a_detector_predicts_in_the_pictures_asked_for(xrays, tmp_path, monkeypatch):
+    plain, *_ = plan(tmp_path / "runs")
+    opinions = disagreement.read_opinions(xrays, 2)
+    opinions.boxes[:] = (20, 10, 150, 180)
+    picture = np.random.default_rng(0).integers(0, 255, (200, 180, 3), np.uint8)
+    assert cv2.imwrite(str(xrays / opinions.names[4]), picture)
+    untrained = disagreement.init_model
+    monkeypatch.setattr(
+        disagreement,
+        "init_model",
+        lambda config, _, device: untrained(config, None, device),
+    )
+    found = disagreement.predict(plain.resolved, plain.checkpoint, opinions, [4])
+    assert found.shape == (1, 19, 2) and np.isfinite(found).all()
+    assert plain.resolved.get("test_dataloader") is None
 
 
 def errors(groups, factor):
