@@ -7,7 +7,9 @@ opens one of their models.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -55,6 +57,55 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=int, help="samples at a time (default: the config's)"
     )
+
+
+def add_fold_arguments(
+    parser: argparse.ArgumentParser, folds: int | None = None
+) -> None:
+    """Add what tools share that train without a fold of the samples.
+
+    Args:
+        parser: Of the tool.
+        folds: How many there are by default.
+    """
+    text = "(%(default)s)" if folds else "train so many detectors, each without a part"
+    parser.add_argument("--folds", type=int, default=folds, help=text)
+    groups = parser.add_mutually_exclusive_group()
+    groups.add_argument(
+        "--group-key",
+        default="img_path",
+        help="what of a sample's info or annotation names its group (%(default)s)",
+    )
+    groups.add_argument(
+        "--groups", metavar="FILE", help="JSON: sample key to group, for every sample"
+    )
+    parser.add_argument(
+        "--gpus", type=int, default=1, help="that each training uses (%(default)s)"
+    )
+
+
+def divide(args: argparse.Namespace, keys: Sequence[str], infos: Sequence) -> list[int]:
+    """Return the fold of each sample, and print how large they are.
+
+    Args:
+        args: See :func:`add_fold_arguments`.
+        keys: ``N`` sample keys.
+        infos: What the data set gives of each.
+
+    Raises:
+        SystemExit: If the groups do not fit the samples or the folds.
+    """
+    from semamb_mm.pose.finished.folds import assign_folds, groups_of
+
+    given = json.loads(Path(args.groups).read_text()) if args.groups else None
+    try:
+        groups = groups_of(keys, infos, args.group_key, given)
+        folds = assign_folds(groups, args.folds)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    sizes = ", ".join(str(n) for _, n in sorted(Counter(folds).items()))
+    print(f"{len(keys)} samples, {len(set(groups))} groups; folds of {sizes} samples")
+    return folds
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

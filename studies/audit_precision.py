@@ -1,231 +1,485 @@
-"""Precision and recall of the annotation audit, on planted gross errors.
+"""Precision of the annotation audit, on planted wrong annotations.
 
-Takes clean annotations (procedural faces' truth; and the .pts folder at DATA_ROOT,
-if that is set, its annotations taken as clean), plants gross errors into about 5 %
-of the landmarks, trains the small network on them, audits, and compares the suspects
-with what was planted:
+Takes annotations as right and plants wrong ones:
 
-- slip: a landmark moved by 10 to 30 % of the face's size in any direction (4 % of
-  all landmarks);
-- swap: a face with left and right exchanged, as by a tool that mirrors images but
-  not labels (1 % of all faces).
+- ``procedural``: faces with the usual noise of an annotator, judged by the detector of
+  ``make demo`` at --demo; it was trained on faces of another seed;
+- ``real``: the .pts folder at DATA_ROOT. A small network is trained on one half, with
+  5 % of wrong annotations of all kinds in it, and asked about the other half, and the
+  other way round (--halves);
+- ``xrays``: of one dentist, at XRAY_ROOT, judged by the detectors of
+  ``studies.disagreement --annotators 1 --methods plain``, at --xrays, out of fold.
 
-Prints one table; writes it and ``results.csv`` into --work-dir. Finished trainings are
-not repeated and stopped ones go on: give the command again.
+**Calibration**: at several rates, with several seeds of planting: how many suspects
+there are, which share is wrong, and whether that share lies in the stated interval;
+also of lists of other lengths than the audit's own.
+
+**Rivals**: precision at recall 0.5, 0.8 and 0.9 and the area under the
+precision-recall curve (AUPRC), for each kind of wrong annotation, as if 0.5 or 5 % of
+the landmarks were wrong (right and wrong ones are weighted so).
+
+The rivals are compared on the real faces, as they were trained on: so rivals that judge
+what they were trained on have seen the wrong annotations. For the calibration others
+are planted, into the right annotations of what a detector has not seen.
+
+Prints Markdown; writes it and csv files into --work-dir. Finished trainings are not
+repeated and stopped ones go on: give the command again.
 """
 
-import csv
 import os
 from collections.abc import Iterator
+from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
-from semamb_mm.audit.scores import THRESHOLD
-from semamb_mm.faces.sizes import face_size
+from semamb_mm import cli
+from semamb_mm.audit import THRESHOLD, Audit, decide, suspicion
+from semamb_mm.audit import Markup as AuditMarkup
+from semamb_mm.faces.landmarks import PARTS_68
 from semamb_mm.formats.files import atomic_folder, atomic_write
-from semamb_mm.formats.tables import write_csv as write_table
 from semamb_mm.pose.datasets import (
     PtsFaceDataset,
     SyntheticFaceDataset,
-    write_pts_tree,
 )
+from semamb_mm.pose.finished.held_out import (
+    Predictions,
+    jittered,
+    pipeline_of_tests,
+    predict_views,
+)
+from semamb_mm.pose.latent_targets.samples import located_samples
 
+from . import rivals_of_audit as rivals
+from .disagreement import read_opinions
 from .engine import (
     NOTHING_FINISHED,
     ROOT,
+    Change,
     Run,
     copy_face,
     markdown,
-    measured,
     merged,
-    run_tool,
     scheduled,
-    spread,
     study_parser,
     train_all,
     write_csv,
     write_list,
 )
+from .planted import KINDS, Markup, plant
+from .xrays import FOLDS, on_images, training_part, xray_root
 
 CONFIG = ROOT / "configs/semantic_alignment/slim-hourglass_plain_300w-subset-96x96.py"
-CASES = ("procedural", "real")
+CASES = ("procedural", "real", "xrays")
+HALVES = (0, 1)
+FRESH = 77  # seed of the procedural faces; the demo's are others
+TRAINED_ON = 0.05  # share of landmarks that are wrong in the trainings
+VIEWS = 3
+RATES = (0.0, 0.001, 0.005, 0.01, 0.05)
+LISTS = (0.0005, 0.001, 0.003, 0.01, 0.03)  # lengths, shares of the landmarks
+BASE_RATES = (0.005, 0.05)
+RECALLS = (0.5, 0.8, 0.9)
 
 
 def parse_args():
     """Read the command line."""
     parser = study_parser(__doc__, "work_dirs/audit_precision", cases=CASES)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--num-faces", type=int, default=1000, help="procedural")
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--num-faces", type=int, default=600, help="procedural")
+    parser.add_argument("--halves", type=int, nargs="+", default=list(HALVES))
+    parser.add_argument("--demo", help="folder of the demo's training")
+    parser.add_argument(
+        "--plantings",
+        type=int,
+        nargs="+",
+        default=[10, 11, 12],
+        help="seeds of what is planted for the calibration",
+    )
+    parser.add_argument("--xrays", help="--work-dir of studies.disagreement")
     args = parser.parse_args()
-    here = "DATA_ROOT" in os.environ
-    args.cases = args.cases or [c for c in CASES if c != "real" or here]
-    if "real" in args.cases and not here:
-        raise SystemExit("real needs DATA_ROOT: a folder of images, .pts and train.txt")
+    here = dict(
+        procedural=args.demo is not None,
+        real="DATA_ROOT" in os.environ,
+        xrays="XRAY_ROOT" in os.environ and args.xrays is not None,
+    )
+    args.cases = args.cases or [case for case in CASES if here[case]]
+    for case in args.cases:
+        if not here[case]:
+            raise SystemExit(
+                "procedural needs --demo; real needs DATA_ROOT, a folder of images, "
+                ".pts and train.txt; xrays needs XRAY_ROOT and --xrays"
+            )
     return args
 
 
-def clean_tree(case: str, args) -> Path:
-    """Return a .pts folder with train.txt whose annotations are taken as clean."""
-    if case == "real":
-        return Path(os.environ["DATA_ROOT"]).resolve()
-    tree = Path(args.work_dir).resolve() / f"procedural_{args.num_faces}"
-    if not tree.exists():
-        faces = SyntheticFaceDataset(num_samples=args.num_faces, noise="none")
-        write_pts_tree(faces, tree)
-    images = sorted((tree / "images").glob("*.png"))
-    write_list(tree / "train.txt", (f"images/{image.stem}" for image in images))
-    return tree
+@cache
+def faces_of(tree: Path) -> tuple[list[Path], np.ndarray, Markup]:
+    """Return images, landmarks ``(N, 68, 2)`` and mark-up of a .pts folder."""
+    faces = PtsFaceDataset(data_root=str(tree), ann_file="train.txt")
+    infos = [faces.get_data_info(i) for i in range(len(faces))]
+    points = np.concatenate([info["keypoints"] for info in infos]).astype(np.float64)
+    images = [Path(info["img_path"]) for info in infos]
+    return images, points, markup_of(faces)
 
 
-def plant(source: Path, target: Path, seed: int) -> None:
-    """Copy the training faces of a .pts folder, gross errors among them.
+def markup_of(faces) -> Markup:
+    """Return the mark-up of a data set of 68-point faces."""
+    curves = [part.landmarks for part in PARTS_68.values()]
+    return Markup(np.asarray(faces.metainfo["flip_indices"]), curves)
 
-    Args:
-        source: With train.txt.
-        target: The copy; ``planted.csv`` in it tells the errors. Left alone if it
-            exists.
-        seed: Of the errors.
+
+def planted_tree(args) -> Path:
+    """Return a copy of the real faces with wrong annotations of every kind.
+
+    ``without0.txt`` and ``without1.txt`` list the faces of one half each;
+    ``planted.npz`` has kinds ``(N, 68)`` of :data:`KINDS` by number from 1, 0 for
+    right ones.
     """
+    target = Path(args.work_dir).resolve() / "real/data"
     if target.exists():
-        return
-    faces = PtsFaceDataset(data_root=str(source), ann_file="train.txt")
-    mirrored, rows = np.asarray(faces.metainfo["flip_indices"]), []
+        return target
+    source = Path(os.environ["DATA_ROOT"]).resolve()
+    images, points, markup = faces_of(source)
+    share = TRAINED_ON / len(KINDS)
+    spoilt, kinds = plant(points, markup, dict.fromkeys(KINDS, share), seed=1000)
+    numbers = np.array([("", *KINDS).index(kind) for kind in kinds.flat])
     with atomic_folder(target) as unfinished:
-        for number in range(len(faces)):
-            info = faces.get_data_info(number)
-            rng = np.random.default_rng([seed, number])
-            points = info["keypoints"][0].astype(np.float64)
-            keypoints, kinds = spoil(points, mirrored, rng)
-            name = copy_face(Path(info["img_path"]), source, unfinished, keypoints)
-            key = name.with_suffix("").as_posix()
-            rows += [(key, k, kinds[k]) for k in np.flatnonzero(kinds != "")]
-        names = (source / "train.txt").read_text().splitlines()
-        for split in ("train", "val"):
-            write_list(unfinished / f"{split}.txt", names)
-        write_table(unfinished / "planted.csv", ("sample", "landmark", "kind"), rows)
+        names = [
+            copy_face(image, source, unfinished, face).with_suffix("").as_posix()
+            for image, face in zip(images, spoilt)
+        ]
+        for half in HALVES:
+            write_list(unfinished / f"without{half}.txt", names[1 - half :: 2])
+        write_list(unfinished / "train.txt", names)
+        np.savez(unfinished / "planted.npz", kinds=numbers.reshape(kinds.shape))
+    return target
 
 
-def spoil(
-    keypoints: np.ndarray, mirrored: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a face's landmarks with gross errors, and the kind of each error."""
-    kinds = np.full(len(keypoints), "", object)
-    if rng.random() < 0.01:
-        kinds[mirrored != np.arange(len(mirrored))] = "swap"
-        return keypoints[mirrored], kinds
-    slips = rng.random(len(keypoints)) < 0.04
-    kinds[slips] = "slip"
-    size = face_size(keypoints)
-    angle = rng.uniform(0, 2 * np.pi, len(keypoints))
-    length = size * rng.uniform(0.1, 0.3, len(keypoints))
-    move = length[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-    return keypoints + move * slips[:, None], kinds
+def without(half: int) -> Change:
+    """Train on the other half; validate nothing."""
+
+    def change(config: Config) -> None:
+        config.train_dataloader.dataset.ann_file = f"without{half}.txt"
+        config.val_dataloader.dataset.ann_file = "train.txt"
+        config.train_cfg.val_interval = 1000
+        config.default_hooks.checkpoint.update(save_best=None, max_keep_ckpts=1)
+
+    return change
 
 
-def planted_tree(case: str, seed: int, args) -> Path:
-    """Return the folder with planted errors that a run trains on."""
-    return Path(args.work_dir).resolve() / case / f"data_seed{seed}"
+def plan(args) -> list[Run]:
+    """Return the trainings without each half."""
+    if "real" not in args.cases:
+        return []
+    changes = (scheduled(args.epochs), merged(args.cfg_options))
+    return [
+        Run(
+            ("real", f"without half {half}"),
+            0,
+            Path(args.work_dir),
+            CONFIG,
+            changes=(without(half), *changes),
+            data_root=planted_tree(args),
+        )
+        for half in args.halves
+    ]
 
 
-def unselected(config: Config) -> None:
-    """Validate at the end alone; keep no best checkpoint."""
-    config.train_cfg.val_interval = 1000
-    config.default_hooks.checkpoint.save_best = None
+def predictions(run: Run, seen: bool) -> Predictions:
+    """Return what a run's detector finds in its own half, or in the other one.
 
-
-def plan(args) -> Iterator[Run]:
-    """Yield all runs."""
-    for case in args.cases:
-        for seed in args.seeds:
-            yield Run(
-                (case, f"{args.epochs} epochs"),
-                seed,
-                Path(args.work_dir),
-                CONFIG,
-                changes=(scheduled(args.epochs), unselected, merged(args.cfg_options)),
-                data_root=planted_tree(case, seed, args),
+    Kept beside the checkpoint.
+    """
+    path = run.folder / ("seen.npz" if seen else "held_out.npz")
+    if not path.exists():
+        half = int(run.names[1][-1])
+        config = run.resolved
+        views = 1 if seen else VIEWS
+        pipelines = [pipeline_of_tests(config)]
+        pipelines += [jittered(pipelines[0])] * (views - 1)
+        wanted = f"without{half if seen else 1 - half}.txt"
+        sets = {
+            str(pipeline): located_samples(
+                cli.training_set(config, pipeline, ann_file=wanted)
             )
-
-
-def measure(run: Run) -> dict[str, float]:
-    """Audit what a run was trained on, and compare with what was planted."""
-    out = run.folder / "audit"
-    command = ["tools/analysis/audit_annotations.py", run.planned, run.checkpoint]
-    log = run.folder / "audit.log"
-    run_tool([*command, "--out-dir", out], log, f"{run.folder}: audit")
-    with open(run.data_root / "planted.csv", newline="") as file:
-        planted = {
-            (row["sample"], row["landmark"]): row["kind"]
-            for row in csv.DictReader(file)
+            for pipeline in pipelines
         }
-    scores, kinds = [], []
-    with open(out / "landmarks.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            scores.append(float(row["score"]))
-            kinds.append(planted.get((row["sample"], row["landmark"]), ""))
-    return figures(np.array(scores), np.array(kinds))
+        model = cli.open_pose_model(config, run.checkpoint)
+        predict_views(model, [sets[str(p)] for p in pipelines]).save(path)
+    return Predictions.load(path)
 
 
-def figures(scores: np.ndarray, kinds: np.ndarray) -> dict[str, float]:
-    """Return percent: precision, recalls at the threshold; precision at recall 80.
+def rows_of(run: Run, number: int, seen: bool) -> range:
+    """Return the rows, of so many faces, that a detector was trained on or was not."""
+    half = int(run.names[1][-1])
+    # Without half 0 there are the odd rows.
+    return range(1 - half if seen else half, number, 2)
+
+
+def of_real(runs: list[Run], number: int, seen: bool) -> tuple[np.ndarray, Predictions]:
+    """Return rows of the faces, and predictions by detectors that have (not) seen them.
 
     Args:
-        scores: ``(N,)`` of the audit, one an annotated landmark.
-        kinds: ``(N,)`` what was planted there; empty where nothing was.
+        runs: One, or one of each half.
+        number: Of all faces.
+        seen: Whether they have.
     """
-    bad, suspect = kinds != "", scores >= THRESHOLD
-    found = np.cumsum(bad[np.argsort(-scores)])
-    needed = np.searchsorted(found, 0.8 * bad.sum())
-    values = {
-        "planted": 100 * bad.mean(),
-        "precision": 100 * bad[suspect].mean(),
-        "recall": 100 * suspect[bad].mean(),
-    }
-    for kind in ("slip", "swap"):
-        chosen = kinds == kind
-        values[f"recall, {kind}"] = (
-            100 * suspect[chosen].mean() if chosen.any() else np.nan
+    rows = [rows_of(run, number, seen) for run in runs]
+    parts = [predictions(run, seen) for run in runs]
+    return np.sort(np.concatenate(rows)), Predictions.joined(parts, rows)
+
+
+def of_demo(args) -> tuple[np.ndarray, Predictions, Markup]:
+    """Return annotations of procedural faces, and what the demo's detector finds.
+
+    The predictions are kept in the work folder.
+    """
+    path = Path(args.work_dir) / "procedural.npz"
+    faces = dict(seed=FRESH, num_samples=args.num_faces)
+    if not path.exists():
+        folder = Path(args.demo)
+        config = Config.fromfile(next(folder.glob("*.py")))
+        plain = pipeline_of_tests(config)
+        first, moved = (
+            located_samples(cli.training_set(config, pipeline, **faces))
+            for pipeline in (plain, jittered(plain))
         )
-    values["precision at recall 80"] = 100 * found[needed] / (needed + 1)
-    return values
+        checkpoint = folder / Path((folder / "last_checkpoint").read_text()).name
+        model = cli.open_pose_model(config, checkpoint)
+        predict_views(model, [first] + [moved] * (VIEWS - 1)).save(path)
+    drawn = SyntheticFaceDataset(**faces)
+    infos = [drawn.get_data_info(i) for i in range(len(drawn))]
+    points = np.concatenate([info["keypoints"] for info in infos]).astype(np.float64)
+    return points, Predictions.load(path), markup_of(drawn)
 
 
-def table(results: dict[tuple, dict[str, float]]) -> str:
-    """Return Markdown of ``(case, epochs, seed)`` to figures; then each case's mean."""
-    head, rows = list(next(iter(results.values()))), []
-    for case in dict.fromkeys(key[0] for key in results):
-        mine = {key[-1]: found for key, found in results.items() if key[0] == case}
-        for seed, found in mine.items():
-            rows.append([case, seed, *(f"{value:.1f}" for value in found.values())])
-        if len(mine) > 1:
-            mean = (spread([found[n] for found in mine.values()], 1) for n in head)
-            rows.append([case, "mean", *mean])
-    return markdown(["faces", "seed", *head], rows) + "\n"
+def of_xrays(args) -> Predictions:
+    """Return the predictions of all X-rays by detectors that have not seen them.
+
+    Kept in the work folder.
+    """
+    path = Path(args.work_dir) / "xrays.npz"
+    if not path.exists():
+        root, parts, rows = xray_root(), [], []
+        folds = read_opinions(root, 1).folds
+        for fold in sorted(set(folds)):
+            run = Path(args.xrays) / f"annotator_1/fold_{fold}/plain/seed0"
+            parts.append(_of_fold(run, root, fold, Path(args.work_dir)))
+            rows.append(np.flatnonzero(folds == fold))
+        Predictions.joined(parts, rows).save(path)
+    return Predictions.load(path)
+
+
+def _of_fold(run: Path, root: Path, fold: int, work_dir: Path) -> Predictions:
+    """Return what a finished detector finds in the pictures of its fold."""
+    config = Config.fromfile(run / "config.py")
+    others = [other for other in range(FOLDS) if other != fold]
+    on_images(root, training_part(root, 1, others, work_dir), "")(config)
+    plain = [
+        dict(type="LoadImage"),
+        dict(type="GetBBoxCenterScale"),
+        dict(type="TopdownAffine", input_size=config.codec.input_size),
+        dict(type="PackPoseInputs"),
+    ]
+    first, moved = (
+        located_samples(cli.training_set(config, pipeline))
+        for pipeline in (plain, jittered(plain))
+    )
+    model = cli.open_pose_model(
+        config, run / f"epoch_{config.train_cfg.max_epochs}.pth"
+    )
+    return predict_views(model, [first] + [moved] * (VIEWS - 1))
+
+
+def held_out(
+    case: str, runs: list[Run], args
+) -> tuple[np.ndarray, Predictions, Markup]:
+    """Return right annotations ``(N, K, 2)``, predictions of them, and the mark-up."""
+    if case == "xrays":
+        points = read_opinions(xray_root(), 1).points[0]
+        return points, of_xrays(args), Markup(np.arange(points.shape[1]), [])
+    if case == "procedural":
+        return of_demo(args)
+    _, points, markup = faces_of(Path(os.environ["DATA_ROOT"]).resolve())
+    rows, found = of_real(runs, len(points), seen=False)
+    return points[rows], found, markup
+
+
+def audited(points: np.ndarray, found: Predictions, markup: Markup) -> Audit:
+    """Return the audit of annotations."""
+    keys = [str(i) for i in range(len(points))]
+    known = AuditMarkup(markup.mirrored, markup.curves)
+    options = dict(inside=found.inside, spread=found.spread, markup=known)
+    return decide(keys, points, found.points, found.confidences, **options)
+
+
+def calibration_row(
+    points: np.ndarray, kinds: np.ndarray, found: Predictions, markup: Markup
+) -> dict[str, float]:
+    """Return what the audit says of planted annotations, and what is true."""
+    audit, wrong = audited(points, found, markup), kinds != ""
+    row = dict(landmarks=int(np.isfinite(points[..., 0]).sum()), planted=wrong.sum())
+    suspects = audit.suspects
+    row |= dict(suspects=suspects.sum(), right=wrong[suspects].sum())
+    if audit.precision is not None:
+        value, low, high = vars(audit.precision).values()
+        true = wrong[suspects].mean()
+        row |= dict(true=true, stated=value, low=low, high=high)
+        row["inside"] = low <= true <= high
+    lists = []
+    scores = np.where(audit.calibration.used, audit.calibration.scores.given, -np.inf)
+    for share in LISTS:
+        threshold = np.quantile(scores, 1 - share)
+        stated = audit.calibration.precision(threshold)
+        true = wrong[scores >= threshold].mean()
+        lists.append(stated.low <= true <= stated.high)
+    before = suspicion(points, found.points, found.confidences) >= THRESHOLD
+    row |= dict(lists=len(lists), lists_inside=sum(lists), before=before.sum())
+    return row | dict(before_right=wrong[before].sum())
+
+
+def rankings(
+    points: np.ndarray, found: Predictions, markup: Markup
+) -> dict[str, np.ndarray]:
+    """Return scores ``(N, K)`` of ours and of the rivals, higher is worse."""
+    audit = audited(points, found, markup)
+    # The unsure ones are never suspects: last.
+    ours = np.where(audit.unsure, audit.scores - 1000, audit.scores)
+    return {
+        "shape: Gaussian mixture": rivals.shape_mixture(points),
+        "shape: PCA residual": rivals.pca_residual(points),
+        "distance out of fold": rivals.distance(points, found.points),
+        "regression, as cleanlab": rivals.regression(
+            points, found.points, found.spread
+        ),
+        "former score": suspicion(points, found.points, found.confidences),
+        "ours": ours,
+    }
+
+
+def curve_figures(
+    scores: np.ndarray, wrong: np.ndarray, rate: float
+) -> dict[str, float]:
+    """Return precision at recalls and AUPRC, as if a share ``rate`` were wrong.
+
+    Args:
+        scores: ``(M,)``, higher is worse.
+        wrong: ``(M,)`` bool.
+        rate: Right and wrong ones are weighted to it.
+    """
+    order = np.argsort(-scores, kind="stable")
+    recall = np.cumsum(wrong[order]) / wrong.sum()
+    alarms = np.cumsum(~wrong[order]) / (~wrong).sum()
+    precision = rate * recall / (rate * recall + (1 - rate) * alarms + 1e-300)
+    values = {
+        f"precision at recall {at}": precision[np.searchsorted(recall, at)]
+        for at in RECALLS
+    }
+    return values | dict(AUPRC=(precision * np.diff(recall, prepend=0)).sum())
+
+
+def rivals_rows(runs: list[Run], args) -> Iterator[dict]:
+    """Yield the figures of each kind, rate and ranking, on the real faces."""
+    tree = planted_tree(args)
+    _, points, markup = faces_of(tree)
+    with np.load(tree / "planted.npz") as arrays:
+        numbers = arrays["kinds"]
+    learned, seen = of_real(runs, len(points), seen=True)
+    rows, found = of_real(runs, len(points), seen=False)
+    ranked = {
+        "distance in sample": (rivals.distance(points[learned], seen.points), learned)
+    }
+    for name, scores in rankings(points[rows], found, markup).items():
+        ranked[name] = scores, rows
+    for number, kind in enumerate(KINDS, 1):
+        for rate, (name, (scores, of)) in product(BASE_RATES, ranked.items()):
+            wrong = numbers[of] == number
+            chosen = wrong | (numbers[of] == 0)
+            if wrong.any():
+                figures = curve_figures(scores[chosen], wrong[chosen], rate)
+                yield dict(kind=kind, rate=rate, ranking=name, **figures)
+
+
+def rivals_table(rows: list[dict]) -> str:
+    """Return Markdown: AUPRC and precision at recall 0.8 of each ranking."""
+    names = list(dict.fromkeys(row["ranking"] for row in rows))
+    cells = {(row["kind"], row["rate"], row["ranking"]): row for row in rows}
+    lines = []
+    for kind, rate in dict.fromkeys(key[:2] for key in cells):
+        line = [kind, f"{100 * rate:g} %"]
+        for name in names:
+            row = cells.get((kind, rate, name))
+            line.append(
+                f"{row['AUPRC']:.2f} / {row['precision at recall 0.8']:.2f}"
+                if row
+                else "-"
+            )
+        lines.append(line)
+    return markdown(["kind", "wrong", *names], lines)
+
+
+def calibration_table(rows: list[dict]) -> str:
+    """Return Markdown: each case and rate, its seeds beside each other."""
+    lines = []
+    for case, rate in dict.fromkeys((row["case"], row["rate"]) for row in rows):
+        mine = [row for row in rows if (row["case"], row["rate"]) == (case, rate)]
+        named = [row for row in mine if row["suspects"]]
+        lines.append(
+            [
+                case,
+                f"{100 * rate:g} %",
+                *(
+                    ", ".join(str(row[n]) for row in mine)
+                    for n in ("planted", "suspects")
+                ),
+                ", ".join(f"{100 * row['true']:.0f}" for row in named) or "-",
+                ", ".join(
+                    f"{100 * row['stated']:.0f} ({100 * row['low']:.0f} to "
+                    f"{100 * row['high']:.0f})"
+                    for row in named
+                )
+                or "-",
+                f"{sum(row['inside'] for row in named)} of {len(named)}",
+                f"{sum(row['lists_inside'] for row in mine)} of "
+                f"{sum(row['lists'] for row in mine)}",
+                ", ".join(f"{row['before']} ({row['before_right']})" for row in mine),
+            ]
+        )
+    head = ["case", "wrong", "planted", "suspects", "truly wrong, %"]
+    head += ["stated, %", "in the interval", "other lists", "before (wrong)"]
+    return markdown(head, lines)
 
 
 def main():
     """Train what is missing and report."""
     args = parse_args()
-    runs, out = list(plan(args)), Path(args.work_dir)
+    init_default_scope("mmpose")
+    runs, out = plan(args), Path(args.work_dir)
     if not args.report:
-        for run in runs:
-            case, seed = run.names[0], run.seed
-            if not run.data_root.exists():
-                plant(clean_tree(case, args), run.data_root, seed)
         train_all(runs, args.jobs)
-    results = {run.key: measured(run, measure) for run in runs if run.finished}
-    if not results:
+    runs = [run for run in runs if run.finished]
+    cases = [case for case in args.cases if runs or case != "real"]
+    if not cases:
         raise SystemExit(NOTHING_FINISHED)
-    rows = [dict(faces=k[0], seed=k[-1], **found) for k, found in results.items()]
-    write_csv(out / "results.csv", rows)
-    text = (
-        f"Threshold {THRESHOLD:g}, {args.epochs} epochs of training; percent.\n\n"
-        + table(results)
-    )
+    calibrated = []
+    for case in cases:
+        points, found, markup = held_out(case, runs, args)
+        for rate, seed in product(RATES, args.plantings):
+            share = dict.fromkeys(KINDS, rate / len(KINDS))
+            spoilt, kinds = plant(points, markup, share, seed)
+            row = calibration_row(spoilt, kinds, found, markup)
+            calibrated.append(dict(case=case, rate=rate, seed=seed, **row))
+    text = calibration_table(calibrated)
+    write_csv(out / "calibration.csv", calibrated)
+    if "real" in cases:
+        compared = list(rivals_rows(runs, args))
+        write_csv(out / "rivals.csv", compared)
+        text += "\n\nAUPRC / precision at recall 0.8:\n\n" + rivals_table(compared)
     with atomic_write(out / "table.md") as file:
-        file.write(text)
+        file.write(text + "\n")
     print(text)
 
 

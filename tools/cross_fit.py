@@ -22,7 +22,6 @@ except ImportError as error:
     ) from error
 
 import json
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -31,13 +30,7 @@ import numpy as np
 from semamb_mm import cli
 from semamb_mm.audit.relabel import relabel_samples
 from semamb_mm.pose.finished.fold_runs import FoldRun
-from semamb_mm.pose.finished.folds import (
-    PICTURE,
-    assign_folds,
-    check_rows,
-    groups_of,
-    keep_rows,
-)
+from semamb_mm.pose.finished.folds import check_rows, keep_rows
 from semamb_mm.pose.finished.search import (
     AugmentedSamples,
     FinishedSearch,
@@ -59,7 +52,7 @@ TRAIN = Path(__file__).with_name("train.py")
 def parse_args(argv=None):
     """Return the command line's options."""
     parser = cli.model_parser(__doc__, checkpoint=False)
-    parser.add_argument("--folds", type=int, default=5, help="(%(default)s)")
+    cli.add_fold_arguments(parser, folds=5)
     parser.add_argument(
         "--seeds",
         type=int,
@@ -69,18 +62,6 @@ def parse_args(argv=None):
     parser.add_argument("--out", default="targets.npz", help="(%(default)s)")
     parser.add_argument(
         "--work-dir", help="of the trainings (default: work_dirs/cross_fit/CONFIG)"
-    )
-    groups = parser.add_mutually_exclusive_group()
-    groups.add_argument(
-        "--group-key",
-        default=PICTURE,
-        help="what of a sample's info or annotation names its group (%(default)s)",
-    )
-    groups.add_argument(
-        "--groups", metavar="FILE", help="JSON: sample key to group, for every sample"
-    )
-    parser.add_argument(
-        "--gpus", type=int, default=1, help="that each training uses (%(default)s)"
     )
     parser.add_argument(
         "--relabel",
@@ -101,7 +82,7 @@ def main(argv=None):
     making.maker().check(samples.store)
     located = located_samples(samples.dataset)
     keys, infos = zip(*keyed_annotations(located))
-    folds = divide(args, keys, infos)
+    folds = cli.divide(args, keys, infos)
     if args.relabel:
         cli.refuse_inside("--relabel", Path(args.relabel), located)
     work_dir = args.work_dir or f"work_dirs/cross_fit/{Path(args.config).stem}"
@@ -147,21 +128,6 @@ def main(argv=None):
             Path(args.relabel),
         )
         print(f"wrote the targets as annotations into {args.relabel}")
-
-
-def divide(args, keys, infos):
-    """Return the fold of each sample."""
-    given = None
-    if args.groups:
-        given = json.loads(Path(args.groups).read_text())
-    try:
-        groups = groups_of(keys, infos, args.group_key, given)
-        folds = assign_folds(groups, args.folds)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
-    sizes = ", ".join(str(n) for _, n in sorted(Counter(folds).items()))
-    print(f"{len(keys)} samples, {len(set(groups))} groups; folds of {sizes} samples")
-    return folds
 
 
 def plan(config, located, keys, folds, fold):

@@ -2,8 +2,12 @@
 
 Arrays in, arrays and files out: no framework and no model is needed.
 
-- ``scores``: how unusual each annotation is in a model's eyes;
-- ``decision``: which landmarks are suspects, and what is proposed instead;
+- ``decision``: which landmarks are suspects, why, how many of them are wrong, and what
+  is proposed instead;
+- ``scores``, ``evidence``: how unusual an annotation is, beside a prediction and beside
+  other annotations;
+- ``calibration``: how many of the highest scores are wrong, from the data set itself;
+- ``groups``: whole samples and curves that are wrong together;
 - ``report``: tables and one page with pictures;
 - ``review``, ``review_page``: suspects as a page on which a person decides;
 - ``decisions``, ``sources``, ``corrected``: what was decided, as a corrected copy;
@@ -13,7 +17,8 @@ Arrays in, arrays and files out: no framework and no model is needed.
   are suspects and how many of those are wrong; a table and a page.
 """
 
-from .decision import Audit, decide
+from .decision import REASONS, Audit, decide
+from .groups import Markup
 from .scores import THRESHOLD, suspicion
 
-__all__ = ["THRESHOLD", "Audit", "decide", "suspicion"]
+__all__ = ["REASONS", "THRESHOLD", "Audit", "Markup", "decide", "suspicion"]

@@ -1,4 +1,4 @@
-"""Which landmarks are suspects, and which labels are proposed instead."""
+"""Which landmarks are suspects, why, and how many of them are expected to be wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,23 @@ from functools import cached_property
 
 import numpy as np
 
-from .scores import THRESHOLD, suspicion
+from .calibration import Calibration, Precision, score
+from .evidence import Evidence
+from .groups import Groups, Markup, at_place_of, find_groups
+from .scores import checked
+
+PRECISION = 0.8
+WRONG = "wrong label"
+UNSURE = "detector is unsure"
+SWAPPED = "left and right swapped"
+SHIFTED = "shifted by one along its curve"
+OTHER = "annotation of another sample"
+REASONS = (WRONG, SWAPPED, SHIFTED, OTHER, UNSURE)
+
+# Of a detector that is unsure: its confidence over what is usual for the landmark, and
+# the spread over views over that.
+_FAINT, _UNSTEADY = 0.5, 5.0
+_DISAGREES = 0.0  # score from which on an unsure detector is worth a line
 
 
 @dataclass(frozen=True)
@@ -21,9 +37,19 @@ class Audit:
         predictions: ``(N, K, 2)`` of a model.
         confidences: ``(N, K)`` keypoint scores of the model.
         targets: ``(N, K, 2)`` latent targets; the annotations where there are none.
-        scores: ``(N, K)`` of :func:`suspicion`, NaN where not annotated.
-        threshold: The score from which on a landmark is a suspect.
+        scores: ``(N, K)``, NaN where not annotated: the logarithm of the odds that an
+            annotation was planted rather than given, if there were as many of both.
+            Suspects that are wrong together have the highest at least.
+        suspects: ``(N, K)`` bool.
+        reasons: ``(N, K)`` of :data:`REASONS`; empty where there is nothing to say.
+        precisions: ``(N, K)``, the share of wrong annotations to expect among the
+            suspects that score at least as high; NaN of all others.
+        precision: Of all suspects, with its interval; None without any.
+        threshold: The score from which on single landmarks are suspects; infinity if
+            no list of them would be as precise as wanted.
+        wanted: The precision that was asked for.
         labels: ``(N, K, 2)`` proposed instead of the annotations.
+        calibration: What any other threshold would give.
     """
 
     keys: Sequence[str]
@@ -32,24 +58,35 @@ class Audit:
     confidences: np.ndarray
     targets: np.ndarray
     scores: np.ndarray
+    suspects: np.ndarray
+    reasons: np.ndarray
+    precisions: np.ndarray
+    precision: Precision | None
     threshold: float
+    wanted: float
     labels: np.ndarray
-
-    @cached_property
-    def suspects(self) -> np.ndarray:
-        """``(N, K)`` bool."""
-        return self.scores >= self.threshold
+    calibration: Calibration
 
     @cached_property
     def order(self) -> np.ndarray:
         """Samples ``(N,)``, worst first: by suspects, then by their worst landmark."""
-        worst = np.nan_to_num(self.scores, nan=-1).max(1)
+        worst = np.nan_to_num(self.scores, nan=-np.inf).max(1)
         return np.lexsort((-worst, -self.suspects.sum(1)))
+
+    @property
+    def unsure(self) -> np.ndarray:
+        """``(N, K)`` bool: the detector disagrees, and is unsure itself."""
+        return self.reasons == UNSURE
 
     @property
     def has_targets(self) -> bool:
         """Whether any latent target differs from its annotation."""
         return bool(np.nanmax(np.abs(self.targets - self.annotations)) > 0)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many landmarks have each reason, those that occur."""
+        found = {reason: int((self.reasons == reason).sum()) for reason in REASONS}
+        return {reason: count for reason, count in found.items() if count}
 
 
 def decide(
@@ -59,32 +96,127 @@ def decide(
     confidences: np.ndarray,
     targets: np.ndarray | None = None,
     inside: np.ndarray | None = None,
-    threshold: float = THRESHOLD,
     adopt_targets: bool = False,
+    *,
+    spread: np.ndarray | None = None,
+    markup: Markup | None = None,
+    precision: float = PRECISION,
+    threshold: float | None = None,
+    seed: int = 0,
 ) -> Audit:
-    """Score annotations, and propose the prediction for each suspect.
+    """Score annotations, name suspects, and propose the prediction for each.
+
+    How many suspects are wrong is estimated from the data set itself, see
+    :mod:`semamb_mm.audit.calibration`. There may be none.
 
     Args:
         keys: The samples' names.
         annotations: ``(N, K, 2)`` image pixels, NaN where not annotated.
-        predictions: ``(N, K, 2)`` image pixels.
+        predictions: ``(N, K, 2)`` image pixels, best of a model that has not seen the
+            sample.
         confidences: ``(N, K)`` keypoint scores.
         targets: ``(N, K, 2)`` latent targets, if there are any.
-        inside: ``(N, K)`` bool, which predictions lie inside the image; others are
-            never proposed. Defaults to all.
-        threshold: The score from which on a landmark is a suspect.
-        adopt_targets: Propose the latent target for every other landmark.
+        inside: ``(N, K)`` bool, which predictions lie inside the image; the detector
+            counts as unsure of others. Defaults to all.
+        adopt_targets: Propose the latent target for every landmark that is no suspect.
+        spread: ``(N, K)`` image pixels, of predictions over several views.
+        markup: Which landmarks are mirror images, which lie on a curve.
+        precision: The share of suspects that shall be wrong annotations.
+        threshold: A score from which on single landmarks are suspects, whatever the
+            precision.
+        seed: Of the planting.
 
     Raises:
-        ValueError: See :func:`suspicion`.
+        ValueError: If shapes disagree or something is not finite, nothing is
+            annotated, there are fewer than ten samples, or the precision does not lie
+            in (0, 1].
     """
-    scores = suspicion(annotations, predictions, confidences)
-    replaced = scores >= threshold
+    if not 0 < precision <= 1:
+        raise ValueError(f"the wanted precision lies in (0, 1], not {precision}")
+    annotations, predictions, confidences = checked(
+        annotations, predictions, confidences
+    )
+    markup = Markup() if markup is None else markup
+    evidence = Evidence(annotations, predictions, confidences, spread)
+    groups = find_groups(evidence, annotations, markup, precision)
+    unsure = (evidence.confidence < _FAINT) | (evidence.unsteady > _UNSTEADY)
     if inside is not None:
-        replaced &= inside
-    if targets is None:
-        targets = annotations
-    kept = targets if adopt_targets else annotations
-    labels = np.where(replaced[..., None], predictions, kept)
-    seen = (annotations, predictions, confidences, targets)
-    return Audit(keys, *seen, scores, threshold, labels)
+        unsure |= ~np.asarray(inside, bool)
+    left_out = unsure | groups.far
+    if not (evidence.known & ~left_out).any():
+        left_out = np.zeros_like(left_out)
+    scores = score(evidence, annotations, left_out, seed)
+    calibration = Calibration(scores, evidence.known & ~left_out)
+    if threshold is None:
+        threshold = calibration.threshold(precision)
+    single = calibration.used & (scores.given >= threshold)
+    suspects = single | (groups.suspects & ~unsure)
+    reasons = _reasons(evidence, annotations, markup, groups, suspects)
+    disagrees = (scores.given >= _DISAGREES) | groups.far
+    reasons[evidence.known & left_out & ~suspects & disagrees] = UNSURE
+    shown = scores.given.copy()
+    together = suspects & ~single
+    shown[together] = np.fmax(shown[together], np.nanmax(shown))
+    kept = targets if adopt_targets and targets is not None else annotations
+    return Audit(
+        keys,
+        annotations,
+        predictions,
+        confidences,
+        annotations if targets is None else targets,
+        shown,
+        suspects,
+        reasons,
+        _precisions(calibration, single, groups, suspects),
+        _overall(calibration, single, groups, suspects, threshold),
+        threshold,
+        precision,
+        np.where(suspects[..., None], predictions, kept),
+        calibration,
+    )
+
+
+def _reasons(evidence, annotations, markup, groups: Groups, suspects) -> np.ndarray:
+    """Return why each suspect is one, ``(N, K)``."""
+    reasons = np.full(suspects.shape, "", object)
+    reasons[suspects] = WRONG
+    landmarks = np.arange(suspects.shape[1])
+    for curve in markup.curves:
+        for here, there in ((curve[:-1], curve[1:]), (curve[1:], curve[:-1])):
+            following = landmarks.copy()
+            following[list(here)] = list(there)
+            at_next = at_place_of(evidence, annotations, following)
+            reasons[suspects & at_next] = SHIFTED
+    if len(markup.mirrored):
+        mirrored = np.asarray(markup.mirrored, int)
+        at_mirror = at_place_of(evidence, annotations, mirrored)
+        reasons[suspects & at_mirror] = SWAPPED
+    reasons[groups.suspects & suspects] = OTHER
+    reasons[groups.shifted & suspects] = SHIFTED
+    reasons[groups.swapped & suspects] = SWAPPED
+    return reasons
+
+
+def _precisions(calibration, single, groups: Groups, suspects) -> np.ndarray:
+    """Return the expected precision down to each suspect, ``(N, K)``."""
+    precisions = np.full(suspects.shape, np.nan)
+    together = suspects & ~single
+    if together.any():
+        precisions[together] = max(0.0, 1 - groups.false[0] / together.sum())
+    scores = calibration.scores.given
+    for value in np.unique(scores[single]):
+        expected = calibration.precision(value).value
+        precisions[single & (scores == value)] = expected
+    return precisions
+
+
+def _overall(calibration, single, groups: Groups, suspects, threshold):
+    """Return the precision of all suspects with its interval; None without any."""
+    number, alone = int(suspects.sum()), int(single.sum())
+    if not number:
+        return None
+    of_single = calibration.precision(threshold) if alone else Precision(0, 0, 0)
+    false = groups.false if number > alone else (0.0, 0.0)
+    more = [max(0.0, number - alone - count) for count in (*false, 0.0)]
+    ends = of_single.value, of_single.low, of_single.high
+    return Precision(*((alone * e + m) / number for e, m in zip(ends, more)))

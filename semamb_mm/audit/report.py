@@ -27,8 +27,8 @@ _ROWS = 20  # of the page's table
 
 def write_landmarks(path: str | os.PathLike, audit: Audit) -> None:
     """Write every sample and landmark that is annotated, worst first."""
-    header = ["sample", "landmark", "score", "suspect"]
-    header += ["confidence", "distance_percent"]
+    header = ["sample", "landmark", "score", "suspect", "reason"]
+    header += ["expected_precision", "confidence", "distance_percent"]
     kinds = ("annotation", "prediction", "target")
     header += [f"{kind}_{axis}" for kind in kinds for axis in "xy"]
     write_csv(path, header, _landmark_rows(audit))
@@ -37,13 +37,14 @@ def write_landmarks(path: str | os.PathLike, audit: Audit) -> None:
 def _landmark_rows(audit: Audit) -> Iterator[list]:
     percent = 100 / _unit(audit)
     scores = audit.scores
-    for flat in np.argsort(-np.nan_to_num(scores, nan=-1), axis=None):
+    for flat in np.argsort(-np.nan_to_num(scores, nan=-np.inf), axis=None):
         i, k = np.unravel_index(flat, scores.shape)
         if np.isnan(scores[i, k]):
             continue
         annotation, prediction = audit.annotations[i, k], audit.predictions[i, k]
         distance = np.linalg.norm(prediction - annotation) * percent[i]
         row = [audit.keys[i], k, f"{scores[i, k]:.3f}", int(audit.suspects[i, k])]
+        row += [audit.reasons[i, k], _share(float(audit.precisions[i, k]))]
         row += [f"{audit.confidences[i, k]:.3f}", f"{distance:.2f}"]
         points = (annotation, prediction, audit.targets[i, k])
         yield row + [f"{value:.2f}" for point in points for value in point]
@@ -51,7 +52,7 @@ def _landmark_rows(audit: Audit) -> Iterator[list]:
 
 def write_samples(path: str | os.PathLike, audit: Audit) -> None:
     """Write every sample, worst first."""
-    header = ["sample", "suspects", "worst_score", "landmarks"]
+    header = ["sample", "suspects", "worst_score", "landmarks", "reasons"]
     write_csv(path, header, _sample_rows(audit))
 
 
@@ -59,8 +60,41 @@ def _sample_rows(audit: Audit) -> Iterator[list]:
     for i in audit.order:
         suspects = audit.suspects[i]
         landmarks = " ".join(map(str, np.flatnonzero(suspects)))
-        worst = np.nan_to_num(audit.scores[i], nan=0).max()
-        yield [audit.keys[i], suspects.sum(), f"{worst:.3f}", landmarks]
+        worst = np.nan_to_num(audit.scores[i], nan=-np.inf).max()
+        reasons = "; ".join(dict.fromkeys(filter(None, audit.reasons[i])))
+        yield [audit.keys[i], suspects.sum(), f"{worst:.3f}", landmarks, reasons]
+
+
+def _share(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
+
+
+def verdict(audit: Audit) -> str:
+    """Return how many suspects there are and how many of them to believe, as text."""
+    known = int(np.isfinite(audit.annotations).all(-1).sum())
+    suspects = audit.suspects
+    text = (
+        f"{suspects.sum()} of {known} annotated landmarks of {len(audit.keys)} samples"
+    )
+    text += " are suspects"
+    if audit.precision is None:
+        text += (
+            f": no list of them would be right in {audit.wanted:.0%} of its lines, as "
+            "far as can be told."
+        )
+    else:
+        value, low, high = vars(audit.precision).values()
+        text += (
+            f", on {suspects.any(1).sum()} of them. "
+            f"{value:.0%} of them are expected to be wrong ({low:.0%} to {high:.0%})."
+        )
+    unsure = int(audit.unsure.sum())
+    if unsure:
+        text += (
+            f" On {unsure} others the detector disagrees but is unsure: occluded, "
+            "faint, cut off, or the whole sample misjudged. They are no suspects."
+        )
+    return text
 
 
 def write_page(
@@ -68,7 +102,7 @@ def write_page(
     audit: Audit,
     read_image: Callable[[int], np.ndarray],
     name: str,
-    checkpoint: str,
+    how: str,
     num_faces: int = 40,
 ) -> None:
     """Write one html file with everything in it.
@@ -79,7 +113,7 @@ def write_page(
         read_image: Gives a sample's image, ``(H, W, 3)`` uint8, BGR. OSError,
             ValueError and OpenCV's errors stand in the picture's place.
         name: Of the config, for the title.
-        checkpoint: Of the model.
+        how: Which model predicted, one sentence.
         num_faces: Pictures at most, of the worst samples.
     """
     suspects = audit.suspects
@@ -89,17 +123,22 @@ def write_page(
         file.write(
             _PAGE.format(
                 title=f"Annotation audit: {html.escape(name)}",
-                checkpoint=html.escape(checkpoint),
-                samples=len(audit.keys),
-                bad_samples=int(suspects.any(1).sum()),
-                suspects=int(suspects.sum()),
-                threshold=audit.threshold,
+                verdict=html.escape(verdict(audit)),
+                how=html.escape(how),
+                reasons=_reason_rows(audit),
                 what="latent target" if audit.has_targets else "prediction",
                 ambiguity=_ambiguity(audit),
                 rows=_count_rows(suspects.sum(0)),
                 pictures="".join(pictures) or "<p>No suspects.</p>",
             )
         )
+
+
+def _reason_rows(audit: Audit) -> str:
+    return "".join(
+        f"<tr><td>{reason}</td><td>{count}</td></tr>"
+        for reason, count in audit.counts().items()
+    )
 
 
 def _unit(audit: Audit) -> np.ndarray:
@@ -126,7 +165,7 @@ def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> st
     """Draw a sample, and list its suspects, worst first."""
     landmarks = np.flatnonzero(audit.suspects[i])
     landmarks = landmarks[np.argsort(-audit.scores[i, landmarks])]
-    text = ", ".join(f"{k} ({audit.scores[i, k]:.1f})" for k in landmarks[:_LISTED])
+    text = ", ".join(f"{k} ({audit.reasons[i, k]})" for k in landmarks[:_LISTED])
     text += ", ..." if len(landmarks) > _LISTED else ""
     try:
         face = draw_targets(
@@ -141,7 +180,7 @@ def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> st
         picture = f"<p>no picture: {html.escape(str(error))}</p>"
     return (
         f"<figure>{picture}<figcaption><b>{html.escape(audit.keys[i])}</b><br>"
-        f"suspects (score): {text}</figcaption></figure>"
+        f"suspects: {text}</figcaption></figure>"
     )
 
 
@@ -158,10 +197,9 @@ figcaption {{ font-size: 12px; overflow-wrap: anywhere }}
 img {{ max-width: 100% }} td, th {{ padding: 2px 12px; text-align: right }}
 </style></head><body>
 <h1>{title}</h1>
-<p>{suspects} suspects (score {threshold:g} or more) on {bad_samples} of {samples}
-samples; checkpoint {checkpoint}. A score is the distance between annotation and
-prediction in units of what is usual for that landmark, less where the heatmap is
-faint. Every landmark is in landmarks.csv.</p>
+<p>{verdict}</p>
+<p>{how} Every landmark is in landmarks.csv.</p>
+<table><tr><th>reason</th><th>landmarks</th></tr>{reasons}</table>
 <h2>Which landmarks are ambiguous, and in which direction</h2>
 <p>{what} minus annotation over all samples, suspects left out.</p>
 <img src="{ambiguity}" alt="moves by landmark">

@@ -1,4 +1,4 @@
-"""Which annotations does a model, trained on them, not believe?"""
+"""How unusual an annotation is, beside a prediction, and beside other annotations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from semamb_mm.faces.sizes import sample_sizes
 
-# Chosen on seed 0 of studies/audit_precision.py.
+# Of :func:`suspicion`. Chosen on seed 0 of a study in which 5 % were wrong.
 THRESHOLD = 8.0
 
 _CLIP = 3.0  # robust standard deviations
@@ -27,8 +27,7 @@ def suspicion(
     usual, whatever the landmark's ambiguity. Times the heatmap's confidence relative
     to the landmark's median, at most 1.
 
-    An annotation that slid along a contour together with its neighbours is not
-    unusual in this sense.
+    It says nothing of how many of the highest are wrong: :func:`decide` does.
 
     Args:
         annotations: ``(N, K, 2)`` image pixels, NaN where not annotated.
@@ -39,26 +38,16 @@ def suspicion(
         ``(N, K)``, NaN where not annotated.
 
     Raises:
-        ValueError: On shapes that disagree, predictions that are not finite, or
-            fewer than ten samples.
+        ValueError: See :func:`checked`.
     """
-    annotations = np.asarray(annotations, np.float64)
-    predictions = np.asarray(predictions, np.float64)
-    confidences = np.asarray(confidences, np.float64)
-    _check(annotations, predictions, confidences)
+    annotations, predictions, confidences = checked(
+        annotations, predictions, confidences
+    )
     known = np.isfinite(annotations).all(-1)
-    if not known.any():
-        raise ValueError("no landmark is annotated")
-
-    shown = np.where(known[..., None], annotations, np.nan)
     size = sample_sizes(annotations, known)[:, None, None]
-    unexplained = _unexplained((shown - predictions) / size)
-
-    scores = np.full(known.shape, np.nan)
-    for k in np.flatnonzero(known.any(0)):
-        rows = known[:, k]
-        scores[rows, k] = _robust_distance(unexplained[rows, k])
-    return scores * _relative_confidence(confidences, known)
+    difference = (annotations - predictions) / size
+    unexplained = Unexplained(difference)(difference)
+    return Usual(unexplained)(unexplained) * relative_confidence(confidences, known)
 
 
 def check_number(samples: int) -> None:
@@ -73,9 +62,18 @@ def check_number(samples: int) -> None:
         )
 
 
-def _check(
+def checked(
     annotations: np.ndarray, predictions: np.ndarray, confidences: np.ndarray
-) -> None:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the arrays of an audit in float64; NaN wherever not annotated.
+
+    Raises:
+        ValueError: On shapes that disagree, predictions that are not finite, nothing
+            annotated, or fewer than ten samples.
+    """
+    annotations = np.array(annotations, np.float64)
+    predictions = np.asarray(predictions, np.float64)
+    confidences = np.asarray(confidences, np.float64)
     if annotations.ndim != 3 or annotations.shape[-1] != 2:
         raise ValueError(f"annotations must be (N, K, 2), got {annotations.shape}")
     if (predictions.shape, confidences.shape) != (
@@ -89,35 +87,81 @@ def _check(
     check_number(len(annotations))
     if not (np.isfinite(predictions).all() and np.isfinite(confidences).all()):
         raise ValueError("predictions and confidences must be finite")
+    annotations[~np.isfinite(annotations).all(-1)] = np.nan
+    if np.isnan(annotations).all():
+        raise ValueError("no landmark is annotated")
+    return annotations, predictions, confidences
 
 
-def _unexplained(difference: np.ndarray) -> np.ndarray:
-    """Take from differences what those of the face's other landmarks let expect.
+class Unexplained:
+    """Takes from points what the other landmarks of their sample let expect.
+
+    A linear regression of each coordinate on all others, fitted on a data set, in
+    which a coordinate counts with 3 robust standard deviations at most.
 
     Args:
-        difference: ``(N, K, 2)``, NaN where not annotated; another landmark's counts
-            with 3 robust standard deviations at most.
-
-    Returns:
-        ``(N, K, 2)``.
+        points: ``(N, K, 2)`` differences or aligned shapes; NaN where not known.
     """
-    samples, landmarks = difference.shape[:2]
-    difference = difference.reshape(samples, -1).copy()
-    difference[:, np.isnan(difference).all(0)] = 0
-    difference -= np.nanmedian(difference, 0)
-    spread = np.maximum(1.4826 * np.nanmedian(abs(difference), 0), 1e-9)
-    difference = np.nan_to_num(difference)
-    clipped = np.clip(difference, -_CLIP * spread, _CLIP * spread)
-    covariance = clipped.T @ clipped / samples
-    shrinkage = max(_SHRINKAGE, 2 * landmarks / samples)
-    covariance += np.diag(shrinkage * np.diag(covariance) + 1e-18)
-    # A regression of each coordinate on all others, read off the inverse.
-    precision = np.linalg.inv(covariance)
-    unexplained = clipped @ precision / np.diag(precision) + difference - clipped
-    return unexplained.reshape(samples, landmarks, 2)
+
+    def __init__(self, points: np.ndarray) -> None:
+        samples, landmarks = points.shape[:2]
+        flat = points.reshape(samples, -1).copy()
+        flat[:, np.isnan(flat).all(0)] = 0
+        self._center = np.nanmedian(flat, 0)
+        flat -= self._center
+        self._reach = _CLIP * np.maximum(1.4826 * np.nanmedian(abs(flat), 0), 1e-9)
+        clipped = np.clip(np.nan_to_num(flat), -self._reach, self._reach)
+        covariance = clipped.T @ clipped / samples
+        shrinkage = max(_SHRINKAGE, 2 * landmarks / samples)
+        covariance += np.diag(shrinkage * np.diag(covariance) + 1e-18)
+        # A regression of each coordinate on all others, read off the inverse.
+        precision = np.linalg.inv(covariance)
+        self._weights = precision / np.diag(precision)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Return the rest ``(N, K, 2)`` of points ``(N, K, 2)``; NaN stays NaN."""
+        flat = points.reshape(len(points), -1) - self._center
+        clipped = np.clip(np.nan_to_num(flat), -self._reach, self._reach)
+        rest = clipped @ self._weights + flat - clipped
+        return rest.reshape(points.shape)
 
 
-def _relative_confidence(confidences: np.ndarray, known: np.ndarray) -> np.ndarray:
+class Usual:
+    """Lengths in units of what is usual for a landmark and a direction.
+
+    Args:
+        points: ``(N, K, 2)`` around 0, NaN where not known; outliers are left out.
+    """
+
+    def __init__(self, points: np.ndarray) -> None:
+        known = np.isfinite(points).all(-1)
+        self._inverse = np.stack(
+            [_inverse_covariance(points[rows, k]) for k, rows in enumerate(known.T)]
+        )
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Return Mahalanobis lengths ``(N, K)``; the usual one is 1.18."""
+        squares = np.einsum("nki,kij,nkj->nk", points, self._inverse, points)
+        return np.sqrt(np.maximum(squares, 0))
+
+
+def _inverse_covariance(points: np.ndarray) -> np.ndarray:
+    """Return the robust one ``(2, 2)`` of ``(N, 2)``; of none, ones."""
+    inverse: np.ndarray = np.eye(2)
+    inside = np.ones(len(points), bool)
+    for _ in range(5):
+        if inside.sum() < 3:
+            break
+        inverse = np.linalg.inv(np.cov(points[inside].T) + 1e-18 * np.eye(2))
+        squares = np.einsum("ni,ij,nj->n", points, inverse, points)
+        lengths = np.sqrt(np.maximum(squares, 0))
+        unit = max(np.median(lengths) / _RAYLEIGH_MEDIAN, 1e-12)
+        inverse /= unit**2
+        inside = lengths / unit < _CLIP + 0.5
+    return inverse
+
+
+def relative_confidence(confidences: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return ``(N, K)``: the confidence over the landmark's median, at most 1."""
     usual = np.array(
         [
@@ -128,15 +172,7 @@ def _relative_confidence(confidences: np.ndarray, known: np.ndarray) -> np.ndarr
     return np.clip(confidences / np.maximum(usual, 1e-9), 0, 1)
 
 
-def _robust_distance(points: np.ndarray) -> np.ndarray:
-    """Return Mahalanobis lengths ``(N,)`` of ``(N, 2)``, outliers left out."""
-    lengths, inside = np.zeros(len(points)), np.ones(len(points), bool)
-    for _ in range(5):
-        if inside.sum() < 3:
-            break
-        covariance = np.cov(points[inside].T) + 1e-18 * np.eye(2)
-        inverse = np.linalg.inv(covariance)
-        lengths = np.sqrt(np.einsum("ni,ij,nj->n", points, inverse, points))
-        lengths /= max(np.median(lengths) / _RAYLEIGH_MEDIAN, 1e-12)
-        inside = lengths < _CLIP + 0.5
-    return lengths
+def row_medians(values: np.ndarray) -> np.ndarray:
+    """Return the median of each row ``(N,)`` without its NaN; 0 of rows of NaN."""
+    some = np.isfinite(values).any(1)
+    return np.nanmedian(np.where(some[:, None], values, 0), 1)

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from semamb_mm.audit import decide
-from semamb_mm.audit.report import write_landmarks, write_page, write_samples
+from semamb_mm.audit.report import (
+    verdict,
+    write_landmarks,
+    write_page,
+    write_samples,
+)
 
 from .test_scores import annotated
 
@@ -16,7 +21,7 @@ def audit():
     annotations, predictions, wrong = annotated(20)
     annotations[5, 2] = np.nan
     keys = [f"<face {i}>" for i in range(20)]
-    return decide(keys, annotations, predictions, np.ones(wrong.shape), threshold=4)
+    return decide(keys, annotations, predictions, np.ones(wrong.shape), threshold=1)
 
 
 def read(path):
@@ -28,7 +33,8 @@ def test_landmarks_are_listed_worst_first(audit, tmp_path):
     write_landmarks(tmp_path / "landmarks.csv", audit)
     rows = read(tmp_path / "landmarks.csv")
     assert list(rows[0]) == [
-        "sample", "landmark", "score", "suspect", "confidence", "distance_percent",
+        "sample", "landmark", "score", "suspect", "reason", "expected_precision",
+        "confidence", "distance_percent",
         "annotation_x", "annotation_y", "prediction_x", "prediction_y",
         "target_x", "target_y",
     ]  # fmt: skip
@@ -38,6 +44,10 @@ def test_landmarks_are_listed_worst_first(audit, tmp_path):
     assert sum(row["suspect"] == "1" for row in rows) == audit.suspects.sum() > 0
     i, k = audit.keys.index(rows[0]["sample"]), int(rows[0]["landmark"])
     assert scores[0] == pytest.approx(audit.scores[i, k], abs=1e-3)
+    assert rows[0]["reason"] == audit.reasons[i, k] != ""
+    expected = float(rows[0]["expected_precision"])
+    assert expected == pytest.approx(audit.precisions[i, k], abs=1e-3)
+    assert rows[-1]["reason"] == rows[-1]["expected_precision"] == ""
     place = float(rows[0]["annotation_x"]), float(rows[0]["annotation_y"])
     assert place == pytest.approx(audit.annotations[i, k].tolist(), abs=0.01)
 
@@ -59,13 +69,14 @@ def test_the_page_needs_no_other_file_and_names_missing_pictures(audit, tmp_path
         return np.full((90, 90, 3), 128, np.uint8)
 
     path = tmp_path / "audit.html"
-    write_page(path, audit, read_image, "tiny<config>", "epoch_1.pth", num_faces=3)
+    write_page(path, audit, read_image, "tiny<config>", "By <one>.", num_faces=3)
     assert [p.name for p in tmp_path.iterdir()] == ["audit.html"]
     page = path.read_text()
     assert page.count("<figure>") == 3 and page.count("data:image/jpeg") == 2
     assert page.count("data:image/png") == 1 and "no picture: a.jpg cannot" in page
     assert "tiny&lt;config&gt;" in page and "&lt;face" in page
-    assert f"{audit.suspects.sum()} suspects (score 4 or more)" in page
+    assert verdict(audit) in page and "By &lt;one&gt;." in page
+    assert "<td>wrong label</td>" in page
     assert "prediction minus annotation over all samples" in page
 
 
@@ -75,4 +86,14 @@ def test_a_page_without_suspects_says_so(audit, tmp_path):
         threshold=1e9,
     )  # fmt: skip
     write_page(tmp_path / "audit.html", calm, lambda i: None, "c", "e")
-    assert "No suspects." in (tmp_path / "audit.html").read_text()
+    page = (tmp_path / "audit.html").read_text()
+    assert "No suspects." in page
+    assert "0 of 239 annotated landmarks of 20 samples are suspects: no list" in page
+
+
+def test_the_verdict_says_how_much_to_believe(audit):
+    said = verdict(audit)
+    assert (
+        f"{audit.suspects.sum()} of 239 annotated landmarks of 20 samples are" in said
+    )
+    assert f"{audit.precision.value:.0%} of them are expected to be wrong" in said

@@ -1,19 +1,29 @@
-"""Audit a data set's landmark annotations with a model trained on them.
+"""Audit a data set's landmark annotations: which are wrong, and how sure is that?
 
-Ranks landmarks and samples by how far, and how confidently, the model's view left
-the annotation, in units of what is usual for that landmark (see
-semamb_mm/audit/scores.py), and writes into --out-dir:
+With --folds, detectors are trained, each without a part of the samples, and every
+sample is judged by one that has not seen it. Samples of one picture stay in one fold;
+of one video, person or patient, if --group-key or --groups says so. Give the same
+command again after a stop: finished trainings are not repeated, stopped ones go on.
+With a checkpoint nothing is trained. A detector has learned the wrong annotations of
+its training, too, so that fewer are found then.
 
-- ``landmarks.csv``: every sample and landmark, worst first;
+Suspects are named so that --precision of them are wrong annotations; the share is
+estimated from the data set itself, with an interval (semamb_mm/audit/calibration.py).
+No suspects is a common answer. Where the detector is unsure itself, landmarks are
+listed as such and are no suspects. Writes into --out-dir:
+
+- ``landmarks.csv``: every sample and landmark, worst first, with reasons;
 - ``samples.csv``: every sample, worst first;
-- ``audit.html``: one page, no other files needed: which landmarks are ambiguous and
-  in which direction, and the worst samples in pictures;
-- ``relabelled/``: the annotations with the suspects replaced by the model's
-  prediction, in the data set's own format (a tree of .pts files with links to the
+- ``audit.html``: one page, no other files needed: what was found, which landmarks are
+  ambiguous and in which direction, and the worst samples in pictures;
+- ``review.html``, if there are suspects: a page to decide about them one by one;
+  tools/analysis/apply_decisions.py writes what was decided as a corrected copy;
+- ``relabelled/``, with --relabel alone: the annotations with the suspects replaced by
+  the prediction, in the data set's own format (a tree of .pts files with links to the
   images, or a COCO json). The original is not touched.
 
-Works on any top-down MMPose config and checkpoint; latent targets are shown and used
-if the checkpoint has them.
+Works on any top-down MMPose config; latent targets are shown, and used on request, if
+the checkpoint has them.
 """
 
 try:
@@ -28,88 +38,217 @@ from pathlib import Path
 import numpy as np
 
 from semamb_mm import cli
-from semamb_mm.audit import THRESHOLD, decide
+from semamb_mm.audit import Markup, decide
+from semamb_mm.audit.decision import PRECISION
 from semamb_mm.audit.relabel import relabel_samples
-from semamb_mm.audit.report import write_landmarks, write_page, write_samples
+from semamb_mm.audit.report import verdict, write_landmarks, write_page, write_samples
+from semamb_mm.audit.review import Review, mark_up
+from semamb_mm.audit.review_page import write_review_page
 from semamb_mm.audit.scores import check_number
-from semamb_mm.pose.inference import predict, read_image
+from semamb_mm.faces.landmarks import NUM_LANDMARKS, PARTS_68
+from semamb_mm.pose.finished.fold_runs import FoldRun
+from semamb_mm.pose.finished.folds import check_rows, keep_rows
+from semamb_mm.pose.finished.held_out import (
+    Predictions,
+    jittered,
+    pipeline_of_tests,
+    predict_views,
+)
+from semamb_mm.pose.finished.work import claim, text_hash
+from semamb_mm.pose.inference import read_image
 from semamb_mm.pose.latent_targets.samples import keyed_annotations, located_samples
+
+TRAIN = Path(__file__).parents[1] / "train.py"
+IN_SAMPLE = (
+    "The detector was trained on these annotations: it has learned wrong ones, too, so "
+    "that fewer are found. --folds 5 judges each sample by a detector that has not "
+    "seen it."
+)
 
 
 def parse_args(argv=None):
     """Return the command line's options."""
-    parser = cli.model_parser(__doc__)
+    parser = cli.model_parser(__doc__, checkpoint=False)
+    parser.add_argument(
+        "checkpoint", nargs="?", help="of a finished training, instead of --folds"
+    )
+    cli.add_fold_arguments(parser)
+    parser.add_argument(
+        "--work-dir", help="of the trainings (default: work_dirs/audit_folds/CONFIG)"
+    )
     parser.add_argument("--out-dir", default="work_dirs/audit")
+    parser.add_argument(
+        "--precision",
+        type=float,
+        default=PRECISION,
+        help="share of the suspects that shall be wrong (default: %(default)g)",
+    )
     parser.add_argument(
         "--threshold",
         type=float,
-        default=THRESHOLD,
-        help="score from which on a landmark is a suspect (default: %(default)g)",
+        help="score from which on a landmark is a suspect, whatever the precision",
+    )
+    parser.add_argument(
+        "--views",
+        type=int,
+        default=3,
+        help="of each sample: they disagree where the detector is unsure (%(default)s)",
     )
     parser.add_argument(
         "--relabel",
         choices=("suspects", "all"),
-        default="suspects",
-        help="all: the others get their latent target, if there is one",
+        help="write new labels: predictions for the suspects; with 'all' latent "
+        "targets for the others, if there are any",
     )
     parser.add_argument("--num-faces", type=int, default=40, help="pictures")
     cli.add_batch_size(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if bool(args.checkpoint) == bool(args.folds):
+        parser.error("give a checkpoint, or --folds to train detectors")
+    if args.views < 1:
+        parser.error(f"--views is {args.views}; expected 1 or more")
+    return args
 
 
 def main(argv=None):
     """Predict, decide, and write tables, labels and the page."""
     args = parse_args(argv)
     config = cli.open_config(args)
-    dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
-    samples = located_samples(dataset)
-    out_dir = Path(args.out_dir)
-    cli.refuse_inside("--out-dir", out_dir, samples)
     try:
-        check_number(len(samples))
+        views = open_views(config, args.views)
+        check_number(len(views[0]))
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    model = cli.open_pose_model(config, args.checkpoint, args.device)
-
+    samples, out_dir = views[0], Path(args.out_dir)
+    cli.refuse_inside("--out-dir", out_dir, samples)
     keys, infos = zip(*keyed_annotations(samples))
     annotations = np.stack([visible_keypoints(info) for info in infos])
-    predictions, confidences, inside = predict(model, samples, args.batch_size)
+    targets, how = None, f"Every sample was judged by one of {args.folds} detectors, "
+    how += "none of which had seen it."
+    if args.folds:
+        found = predict_folds(args, config, views, keys, infos)
+    else:
+        model = cli.open_pose_model(config, args.checkpoint, args.device)
+        found = predict_views(model, views, args.batch_size)
+        targets = latent_targets(args.checkpoint, keys, annotations)
+        how = f"{IN_SAMPLE} Checkpoint: {args.checkpoint}."
     audit = decide(
         keys,
         annotations,
-        predictions,
-        confidences,
-        targets=latent_targets(args.checkpoint, keys, annotations),
-        inside=inside,
-        threshold=args.threshold,
+        found.points,
+        found.confidences,
+        targets=targets,
+        inside=found.inside,
         adopt_targets=args.relabel == "all",
+        spread=found.spread,
+        markup=markup_of(samples),
+        precision=args.precision,
+        threshold=args.threshold,
     )
+    write(audit, args, how, samples, infos)
+    print(f"\n{verdict(audit)}")
+    if args.checkpoint:
+        print(IN_SAMPLE)
+    review = ", review.html" if audit.suspects.any() else ""
+    print(f"wrote landmarks.csv, samples.csv, audit.html{review} into {out_dir}")
+    if args.relabel:
+        print(f"wrote new labels into {out_dir / 'relabelled'}")
 
+
+def open_views(config, number):
+    """Return the samples under the test pipeline, then under jittered ones."""
+    pipeline = pipeline_of_tests(config)
+    plain = located_samples(cli.training_set(config, pipeline))
+    if number == 1:
+        return [plain]
+    moved = located_samples(cli.training_set(config, jittered(pipeline)))
+    return [plain] + [moved] * (number - 1)
+
+
+def predict_folds(args, config, views, keys, infos):
+    """Return the predictions of detectors that have not seen the samples."""
+    folds = cli.divide(args, keys, infos)
+    work_dir = args.work_dir or f"work_dirs/audit_folds/{Path(args.config).stem}"
+    identity = dict(
+        tool="audit_annotations",
+        data=text_hash("\n".join(keys)),
+        config=text_hash(str(config.to_dict())),
+        folds=text_hash(str(folds)),
+    )
+    work_dir = claim(work_dir, identity)
+    seed = int((config.get("randomness") or {}).get("seed") or 0)
+    parts, held_out = [], []
+    for fold in range(args.folds):
+        rows = [row for row, other in enumerate(folds) if other == fold]
+        kept = [row for row, other in enumerate(folds) if other != fold]
+        plan = keep_rows(config, views[0], kept)
+        if fold == 0:
+            check_rows(plan, [keys[row] for row in kept])
+        run = FoldRun(work_dir / f"fold{fold}", seed, plan)
+        print(f"fold {fold}: {len(rows)} samples held out", flush=True)
+        if not run.finished:
+            run.train(TRAIN, args.gpus)
+        path = run.folder / f"held_out_{args.views}views.npz"
+        if not path.is_file():
+            model = cli.open_pose_model(config, run.checkpoint, args.device)
+            of_fold = [[view[row] for row in rows] for view in views]
+            predict_views(model, of_fold, args.batch_size).save(path)
+        parts.append(Predictions.load(path))
+        held_out.append(rows)
+    return Predictions.joined(parts, held_out)
+
+
+def write(audit, args, how, samples, infos):
+    """Write tables, the page and, on request, new labels."""
+    out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_landmarks(out_dir / "landmarks.csv", audit)
     write_samples(out_dir / "samples.csv", audit)
-    relabel_samples(infos, samples, audit.labels, out_dir / "relabelled")
-    write_page(
-        out_dir / "audit.html",
-        audit,
-        lambda i: read_image(*samples[i]),
-        name=Path(args.config).stem,
-        checkpoint=args.checkpoint,
-        num_faces=args.num_faces,
+    if args.relabel:
+        relabel_samples(infos, samples, audit.labels, out_dir / "relabelled")
+    name = Path(args.config).stem
+
+    def read(i):
+        return read_image(*samples[i])
+
+    write_page(out_dir / "audit.html", audit, read, name, how, args.num_faces)
+    if audit.suspects.any():
+        review = review_of(audit, samples, infos)
+        write_review_page(out_dir / "review.html", review, read, name)
+
+
+def review_of(audit, samples, infos):
+    """Return what a person is asked about the suspects."""
+    landmarks = audit.annotations.shape[1]
+    names, links = mark_up(landmarks, samples[0][0].metainfo)
+    return Review(
+        audit.keys,
+        [str(info.get("img_path", key)) for key, info in zip(audit.keys, infos)],
+        audit.annotations,
+        np.where(audit.suspects[..., None], audit.labels, np.nan),
+        audit.scores,
+        audit.suspects,
+        audit.reasons,
+        audit.precisions,
+        audit.predictions,
+        names,
+        links,
     )
-    suspects = audit.suspects
-    print(
-        f"\n{suspects.sum()} of {np.isfinite(annotations).all(-1).sum()} annotated "
-        f"landmarks are suspects (score {args.threshold:g} or more), on "
-        f"{suspects.any(1).sum()} of {len(keys)} samples.\nwrote landmarks.csv, "
-        f"samples.csv, audit.html and relabelled/ into {out_dir}"
-    )
+
+
+def markup_of(samples):
+    """Return what the data sets know of their landmarks."""
+    mirrored = samples[0][0].metainfo.get("flip_indices", ())
+    curves = ()
+    if len(mirrored) == NUM_LANDMARKS:
+        curves = [part.landmarks for part in PARTS_68.values()]
+    return Markup(mirrored, curves)
 
 
 def visible_keypoints(info):
     """Return ``(K, 2)`` annotated landmarks in image pixels, NaN where not visible."""
-    visible = np.ravel(info["keypoints_visible"][0]) > 0
     keypoints = info["keypoints"][0, :, :2]
+    visible = np.reshape(info["keypoints_visible"][0], (len(keypoints), -1))[:, 0] > 0
     return np.where(visible[:, None], keypoints, np.nan).astype(np.float64)
 
 

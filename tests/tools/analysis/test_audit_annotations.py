@@ -1,9 +1,11 @@
 """tools/analysis/audit_annotations.py, called as a user calls it."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from semamb_mm.audit import relabel
 from semamb_mm.formats.pts import read_pts, write_pts
@@ -12,9 +14,11 @@ from semamb_mm.pose.datasets import (
     SyntheticFaceDataset,
     write_pts_tree,
 )
+from semamb_mm.pose.finished import fold_runs
+from semamb_mm.pose.finished.held_out import Predictions
 from tests import ROOT
 from tests.small_detector import write_model
-from tests.tools.conftest import NO_WORKERS
+from tests.tools.conftest import BODIES, NO_WORKERS
 from tests.tools.processes import run
 from tools import train
 from tools.analysis import audit_annotations
@@ -52,10 +56,11 @@ def test_a_pts_folder_is_ranked_relabelled_and_left_alone(trained):
     data, checkpoint, folder = trained
     before, out = contents(data), folder / "out"
     done = run(
-        TOOL, CONFIG, checkpoint, "--out-dir", out, "--threshold", 2,
-        DATA_ROOT=str(data),
+        TOOL, CONFIG, checkpoint, "--out-dir", out, "--threshold", 0.5,
+        "--relabel", "suspects", DATA_ROOT=str(data),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "was trained on these annotations" in done.stdout
     assert contents(data) == before
     with open(out / "landmarks.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -66,7 +71,7 @@ def test_a_pts_folder_is_ranked_relabelled_and_left_alone(trained):
         (r["sample"], int(r["landmark"])): r for r in rows if r["suspect"] == "1"
     }
     assert 0 < len(suspects) < len(rows)
-    assert all(float(row["score"]) >= 2 for row in suspects.values())
+    assert all(float(row["score"]) >= 0.5 for row in suspects.values())
     replaced = 0
     for i in range(FACES):
         name = f"images/{i:06d}"
@@ -82,6 +87,8 @@ def test_a_pts_folder_is_ranked_relabelled_and_left_alone(trained):
             predicted = float(row["prediction_x"]), float(row["prediction_y"])
             np.testing.assert_allclose(new[k], predicted, atol=0.01)
     assert replaced > 0
+    review = (out / "review.html").read_text()
+    assert "images/" in review and "wrong label" in review
     page = (out / "audit.html").read_text()
     assert page.count("data:image/") >= 2 and 'src="http' not in page
     with open(out / "samples.csv", newline="") as file:
@@ -127,8 +134,80 @@ def test_drawn_faces_are_audited_and_relabelled(tmp_path, capsys):
     options = ["train_dataloader.dataset.num_samples=10"]
     out = tmp_path / "out"
     audit_annotations.main(
-        [path, checkpoint, "--out-dir", str(out), "--cfg-options", *options]
+        [
+            *(path, checkpoint, "--out-dir", str(out), "--relabel", "suspects"),
+            *("--views", "1", "--cfg-options", *options),
+        ]
     )
     assert "of 10 samples" in capsys.readouterr().out
     assert (out / "audit.html").is_file()
     assert len(list((out / "relabelled").glob("*.pts"))) == 10
+
+
+@pytest.fixture(scope="module")
+def folded(stock_bodies, tmp_path_factory):
+    """An audit of a stock set of bodies by two folds, trained in this process."""
+    folder = tmp_path_factory.mktemp("folded")
+    commands = []
+
+    def train_here(command, check):
+        commands.append(command)
+        train.main(command[2:])
+        return SimpleNamespace(returncode=0)
+
+    def audit(*more):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(stock_bodies.folder)
+            patch.setattr(fold_runs, "subprocess", SimpleNamespace(run=train_here))
+            options = ["--folds", "2", "--work-dir", str(folder / "work")]
+            options += ["--out-dir", str(folder / "out"), "--views", "2"]
+            audit_annotations.main([stock_bodies.config, *options, *map(str, more)])
+
+    audit()
+    return SimpleNamespace(folder=folder, audit=audit, commands=commands)
+
+
+def test_every_sample_is_judged_by_a_detector_that_has_not_seen_it(folded):
+    assert len(folded.commands) == 2
+    trained_on, held_out = [], []
+    for fold in range(2):
+        run_folder = folded.folder / f"work/fold{fold}"
+        plan = Config.fromfile(run_folder / "planned/config.py")
+        trained_on.append(set(plan.train_dataloader.dataset.indices))
+        found = Predictions.load(run_folder / "held_out_2views.npz")
+        held_out.append(len(found.points))
+        assert (found.spread > 0).any()
+    assert trained_on[0] | trained_on[1] == set(range(BODIES))
+    assert not trained_on[0] & trained_on[1]
+    assert held_out == [BODIES - len(rows) for rows in trained_on]
+    out = folded.folder / "out"
+    with open(out / "samples.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == BODIES
+    assert "none of which had seen it" in (out / "audit.html").read_text()
+    assert not (out / "relabelled").exists()
+    found = {path.name for path in out.iterdir()} - {"review.html"}
+    assert found == {"landmarks.csv", "samples.csv", "audit.html"}
+
+
+def test_finished_folds_are_not_repeated(folded, capsys):
+    before = (folded.folder / "out/landmarks.csv").read_text()
+    folded.audit("--precision", 0.8)
+    assert len(folded.commands) == 2
+    assert (folded.folder / "out/landmarks.csv").read_text() == before
+    assert f"of {BODIES} samples are suspects" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="begun with another folds"):
+        folded.audit("--folds", 4)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ([], "give a checkpoint, or --folds"),
+        (["epoch_1.pth", "--folds", "5"], "give a checkpoint, or --folds"),
+        (["epoch_1.pth", "--views", "0"], "--views is 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, message, capsys):
+    with pytest.raises(SystemExit):
+        audit_annotations.main(["config.py", *options])
+    assert message in capsys.readouterr().err

@@ -76,7 +76,8 @@ def test_inspect_targets(trained, tmp_path):
 
 
 def test_audit_annotations(trained, tmp_path):
-    audit_annotations.main([*trained, "--out-dir", str(tmp_path), "--num-faces", "2"])
+    options = ["--out-dir", str(tmp_path), "--num-faces", "2", "--relabel", "all"]
+    audit_annotations.main([*trained, *options])
     with open(tmp_path / "samples.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == FACES
     assert (tmp_path / "relabelled/faces.json").is_file()
