@@ -51,7 +51,7 @@ from semamb_mm.pose.finished.held_out import (
     pipeline_of_tests,
     predict_views,
 )
-from semamb_mm.pose.latent_targets.samples import located_samples
+from semamb_mm.pose.latent_targets.samples import keyed_annotations, located_samples
 
 from . import rivals_of_audit as rivals
 from .disagreement import read_opinions
@@ -251,7 +251,7 @@ def of_demo(args) -> tuple[np.ndarray, Predictions, Markup]:
         model = cli.open_pose_model(config, checkpoint)
         predict_views(model, [first] + [moved] * (VIEWS - 1)).save(path)
     drawn = SyntheticFaceDataset(**faces)
-    infos = [drawn.get_data_info(i) for i in range(len(drawn))]
+    infos = [info for _, info in keyed_annotations(located_samples(drawn))]
     points = np.concatenate([info["keypoints"] for info in infos]).astype(np.float64)
     return points, Predictions.load(path), markup_of(drawn)
 
