@@ -1,6 +1,7 @@
 """tools/analysis/audit_annotations.py, called as a user calls it."""
 
 import csv
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,11 +18,12 @@ from semamb_mm.pose.datasets import (
 from semamb_mm.pose.finished import fold_runs
 from semamb_mm.pose.finished.held_out import Predictions
 from tests import ROOT
+from tests.audit.reviews import content_of
 from tests.small_detector import write_model
 from tests.tools.conftest import BODIES, NO_WORKERS
 from tests.tools.processes import run
 from tools import train
-from tools.analysis import audit_annotations
+from tools.analysis import apply_decisions, audit_annotations
 
 CONFIG = ROOT / "configs/semantic_alignment/slim-hourglass_sa_300w-subset-96x96.py"
 TOOL = "tools/analysis/audit_annotations.py"
@@ -96,6 +98,38 @@ def test_a_pts_folder_is_ranked_relabelled_and_left_alone(trained):
     counts = [int(row["suspects"]) for row in samples]
     assert len(samples) == FACES and counts == sorted(counts, reverse=True)
     assert sum(counts) == len(suspects)
+
+
+def test_what_is_accepted_on_the_review_page_reaches_a_copy(trained, monkeypatch):
+    data, checkpoint, folder = trained
+    monkeypatch.setenv("DATA_ROOT", str(data))
+    out, options = folder / "reviewed", ["--threshold", "0.5", "--views", "1"]
+    audit_annotations.main(
+        [str(CONFIG), str(checkpoint), "--out-dir", str(out), *options]
+    )
+    with open(out / "landmarks.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["suspect"] == "1"]
+    content = content_of(out / "review.html")
+    asked, samples = content["suspects"], content["samples"]
+    scores = [suspect["score"] for suspect in asked]
+    np.testing.assert_allclose(scores, [float(r["score"]) for r in rows], atol=2e-3)
+    worst = asked[0]
+    key, k = samples[worst["sample"]]["key"], worst["landmark"]
+    assert worst["reason"] and samples[worst["sample"]]["picture"]
+    accepted = dict(
+        sample=key,
+        landmark=k,
+        decision="accept",
+        annotation=samples[worst["sample"]]["points"][k],
+        point=worst["proposal"],
+    )
+    content.update(samples={key: samples[worst["sample"]]}, decisions=[accepted])
+    (folder / "decisions.json").write_text(json.dumps(content))
+    paths = [str(folder / "decisions.json"), "--dataset", str(data)]
+    apply_decisions.main([*paths, "--out", str(folder / "copy")])
+    new, old = (read_pts(root / f"{key}.pts") for root in (folder / "copy", data))
+    np.testing.assert_allclose(new[k], worst["proposal"], atol=1e-3)
+    np.testing.assert_array_equal(np.delete(new, k, 0), np.delete(old, k, 0))
 
 
 def test_writing_into_the_data_is_refused(trained, monkeypatch):
