@@ -13,15 +13,15 @@ is no .pts file of a tree is a link there. changes.csv in it lists every change.
 
 from __future__ import annotations
 
-import argparse
-from collections import Counter
-
 try:
     from semamb_mm.audit.corrected import LOG, write_corrected
 except ImportError as error:
     raise SystemExit(
         f"{error}\nIn a checkout, type 'source .venv/bin/activate'; docs/install.md"
     ) from error
+
+import argparse
+from collections import Counter
 
 from semamb_mm.audit.decisions import KINDS, read_decisions
 from semamb_mm.audit.sources import open_source
