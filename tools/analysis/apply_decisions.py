@@ -11,8 +11,6 @@ lie where they were put. Nothing else changes, and the original is never touched
 is no .pts file of a tree is a link there. changes.csv in it lists every change.
 """
 
-from __future__ import annotations
-
 try:
     from semamb_mm.audit.corrected import LOG, write_corrected
 except ImportError as error:
