@@ -43,7 +43,8 @@ class Audit:
         suspects: ``(N, K)`` bool.
         reasons: ``(N, K)`` of :data:`REASONS`; empty where there is nothing to say.
         precisions: ``(N, K)``, the share of wrong annotations to expect among the
-            suspects that score at least as high; NaN of all others.
+            suspects that score at least as high, or among more of them, if that share
+            is larger; NaN of all others.
         precision: Of all suspects, with its interval; None without any.
         threshold: The score from which on single landmarks are suspects; infinity if
             no list of them would be as precise as wanted.
@@ -204,9 +205,10 @@ def _precisions(calibration, single, groups: Groups, suspects) -> np.ndarray:
     if together.any():
         precisions[together] = max(0.0, 1 - groups.false[0] / together.sum())
     scores = calibration.scores.given
-    for value in np.unique(scores[single]):
-        expected = calibration.precision(value).value
-        precisions[single & (scores == value)] = expected
+    values, place = np.unique(scores[single], return_inverse=True)
+    expected = [calibration.precision(value).value for value in values]
+    # Of a few alone little is known; a worse score is no better one.
+    precisions[single] = np.maximum.accumulate([0.0, *expected])[1:][place]
     return precisions
 
 

@@ -36,6 +36,10 @@ def test_every_suspect_has_a_reason_and_a_precision(arrays):
     named = (found.reasons != "") & ~found.unsure
     np.testing.assert_array_equal(named, found.suspects)
     np.testing.assert_array_equal(np.isfinite(found.precisions), found.suspects)
+    worst_first = found.precisions[found.suspects][
+        np.argsort(-found.scores[found.suspects])
+    ]
+    assert (np.diff(worst_first) <= 0).all() and worst_first[0] >= found.wanted
     assert sum(found.counts().values()) == (found.reasons != "").sum()
     assert found.counts()["wrong label"] == (found.reasons == "wrong label").sum()
 
