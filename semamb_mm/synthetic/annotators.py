@@ -82,6 +82,7 @@ NOISE_PRESETS = {
         _REALISTIC, contour_along=0.078, brow_along=0.032, bridge_along=0.032
     ),
     "gross": replace(_REALISTIC, gross=0.05),
+    "slips": replace(_REALISTIC, gross=0.005),
 }
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,8 @@ def test_presets_are_what_the_documents_say():
     assert realistic.strong * np.sqrt(2) == pytest.approx(0.007, abs=1e-4)
     assert heavy.contour_along == 2 * realistic.contour_along
     assert heavy.strong == realistic.strong
+    # "One landmark in 200", says the demo.
+    assert NOISE_PRESETS["slips"] == replace(realistic, gross=1 / 200)
 
 
 def test_contour_slides_partly_together(faces):

@@ -147,12 +147,27 @@ def main(argv=None):
     )
     write(audit, args, how, samples, infos)
     print(f"\n{verdict(audit)}")
+    if audit.suspects.any() and all(hasattr(s, "true_keypoints") for s, _ in samples):
+        print(against_truth(audit, samples))
     if args.checkpoint:
         print(IN_SAMPLE)
     review = ", review.html" if audit.suspects.any() else ""
     print(f"wrote landmarks.csv, samples.csv, audit.html{review} into {out_dir}")
     if args.relabel:
         print(f"wrote new labels into {out_dir / 'relabelled'}")
+
+
+def against_truth(audit, samples):
+    """Return how many suspects are right, of data sets that know the truth."""
+    truth = np.stack([dataset.true_keypoints(i) for dataset, i in samples])
+    points = audit.annotations, audit.predictions
+    before, after = (np.linalg.norm(each - truth, axis=-1) for each in points)
+    nearer = int((after < before)[audit.suspects].sum())
+    return (
+        f"The truth is known of these samples, though not to the audit: of "
+        f"{int(audit.suspects.sum())} suspects, {nearer} lie further from it than the "
+        "detector's prediction."
+    )
 
 
 def open_views(config, number):

@@ -40,8 +40,8 @@ class SyntheticFaceDataset(BaseCocoStyleDataset):
         num_samples: number of faces.
         seed: which faces; sets of different seeds share none.
         image_size: side of the square images in pixels.
-        noise: the annotator, by preset ('none', 'realistic', 'heavy', 'gross') or as
-            a dict of :class:`AnnotationNoise` fields.
+        noise: the annotator, by preset ('none', 'realistic', 'heavy', 'gross',
+            'slips') or as a dict of :class:`AnnotationNoise` fields.
         annotation: 'noisy' or 'truth'.
         occlusion: share of faces that are partly hidden.
         cache_images: keep drawn images in memory (each worker its own).

@@ -178,6 +178,18 @@ def test_drawn_faces_are_audited_and_relabelled(tmp_path, capsys):
     assert len(list((out / "relabelled").glob("*.pts"))) == 10
 
 
+def test_where_the_truth_is_known_it_is_told_how_many_are_right():
+    truth = np.zeros((2, 3, 2))
+    sample = SimpleNamespace(true_keypoints=truth.__getitem__)
+    suspects = np.array([[True, True, False], [False, True, True]])
+    audit = SimpleNamespace(
+        suspects=suspects, annotations=truth + 3, predictions=truth + 1
+    )
+    audit.predictions[0, 1] = 9  # further off than the annotation
+    text = audit_annotations.against_truth(audit, [(sample, 0), (sample, 1)])
+    assert "of 4 suspects, 3 lie further" in text
+
+
 @pytest.fixture(scope="module")
 def folded(stock_bodies, tmp_path_factory):
     """An audit of a stock set of bodies by two folds, trained in this process."""
