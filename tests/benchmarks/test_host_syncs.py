@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from benchmarks.host_syncs import HostSyncs
@@ -64,6 +65,7 @@ def test_the_papers_loss_waits_for_nothing():
 @pytest.mark.parametrize("curves", [None, [[0, 1, 2]]])
 def test_a_batch_is_fetched_at_once(curves, monkeypatch):
     """Head, observers and search: the host waits for what was found, once."""
+    init_default_scope("mmpose")
     case = dict(input_size=(32, 32), heatmap_size=(8, 8), sigma=1.0, landmarks=4)
     sizes = {key: case[key] for key in ("input_size", "heatmap_size", "sigma")}
     codec = dict(type="MSRAHeatmap", unbiased=True, **sizes)
