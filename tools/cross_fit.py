@@ -29,8 +29,7 @@ import numpy as np
 
 from semamb_mm import cli
 from semamb_mm.audit.relabel import relabel_samples
-from semamb_mm.pose.finished.fold_runs import FoldRun
-from semamb_mm.pose.finished.folds import check_rows, keep_rows
+from semamb_mm.pose.finished.fold_runs import FoldPlans
 from semamb_mm.pose.finished.search import (
     AugmentedSamples,
     FinishedSearch,
@@ -93,18 +92,12 @@ def main(argv=None):
         folds=text_hash(str(folds)),
     )
     work_dir = claim(work_dir, made_by)
-    plans = [plan(config, located, keys, folds, fold) for fold in range(args.folds)]
-    check_rows(plans[0], [key for key, fold in zip(keys, folds) if fold != 0])
+    plans = FoldPlans(config, located, keys, folds)
     results = []
-    first = int((config.get("randomness") or {}).get("seed") or 0)
     for number in range(args.seeds):
-        seed = first + number
-        for fold in range(args.folds):
-            run = FoldRun(work_dir / f"seed{seed}_fold{fold}", seed, plans[fold])
-            rows = [row for row, other in enumerate(folds) if other == fold]
-            print(f"seed {seed}, fold {fold}: {len(rows)} samples held out", flush=True)
-            if not run.finished:
-                run.train(TRAIN, args.gpus)
+        seed = plans.first_seed + number
+        name = f"seed{seed}_"
+        for run, rows in plans.runs(work_dir, seed, TRAIN, args.gpus, name):
             results += search_views(
                 partial(opened, config, run.checkpoint, args.device, samples, making),
                 run.folder / "found" / text_hash(json.dumps(making.options()))[:12],
@@ -128,12 +121,6 @@ def main(argv=None):
             Path(args.relabel),
         )
         print(f"wrote the targets as annotations into {args.relabel}")
-
-
-def plan(config, located, keys, folds, fold):
-    """Return the config that trains without a fold."""
-    rows = [row for row in range(len(keys)) if folds[row] != fold]
-    return keep_rows(config, located, rows)
 
 
 def opened(config, checkpoint, device, samples, making):

@@ -46,8 +46,7 @@ from semamb_mm.audit.review import Review, mark_up
 from semamb_mm.audit.review_page import write_review_page
 from semamb_mm.audit.scores import check_number
 from semamb_mm.faces.landmarks import NUM_LANDMARKS, PARTS_68
-from semamb_mm.pose.finished.fold_runs import FoldRun
-from semamb_mm.pose.finished.folds import check_rows, keep_rows
+from semamb_mm.pose.finished.fold_runs import FoldPlans
 from semamb_mm.pose.finished.held_out import (
     Predictions,
     jittered,
@@ -191,18 +190,9 @@ def predict_folds(args, config, views, keys, infos):
         folds=text_hash(str(folds)),
     )
     work_dir = claim(work_dir, identity)
-    seed = int((config.get("randomness") or {}).get("seed") or 0)
+    plans = FoldPlans(config, views[0], keys, folds)
     parts, held_out = [], []
-    for fold in range(args.folds):
-        rows = [row for row, other in enumerate(folds) if other == fold]
-        kept = [row for row, other in enumerate(folds) if other != fold]
-        plan = keep_rows(config, views[0], kept)
-        if fold == 0:
-            check_rows(plan, [keys[row] for row in kept])
-        run = FoldRun(work_dir / f"fold{fold}", seed, plan)
-        print(f"fold {fold}: {len(rows)} samples held out", flush=True)
-        if not run.finished:
-            run.train(TRAIN, args.gpus)
+    for run, rows in plans.runs(work_dir, plans.first_seed, TRAIN, args.gpus):
         path = run.folder / f"held_out_{args.views}views.npz"
         if not path.is_file():
             model = cli.open_pose_model(config, run.checkpoint, args.device)
