@@ -19,7 +19,7 @@ from semamb_mm.pose.finished import Making, make_targets
 from semamb_mm.pose.latent_targets import keyed_annotations, located_samples
 
 from .cross_targets import search_by_folds
-from .disagreement import VIEWS, Detector, Opinions, plan, read_opinions
+from .disagreement import VIEWS, Detector, Opinions, plain_detectors, read_opinions
 from .engine import markdown
 from .xrays import FOLDS, on_images, sella_nasion, xray_root
 
@@ -39,24 +39,6 @@ def parse_args():
         help="of studies.disagreement (default: %(default)s)",
     )
     return parser.parse_args()
-
-
-def plain_detectors(args, annotator: int, seed: int) -> list[Detector]:
-    """Return the five plain detectors of one annotator.
-
-    Raises:
-        SystemExit: If one is not trained yet.
-    """
-    wanted = dict(annotators=[annotator], seeds=[seed], folds=list(range(FOLDS)))
-    wanted.update(methods=["plain"], cfg_options={}, work_dir=args.work_dir)
-    runs = plan(argparse.Namespace(**wanted))
-    for run in runs:
-        if not run.finished:
-            raise SystemExit(
-                f"{run.checkpoint} is not there: python -m studies.disagreement "
-                f"--methods plain --annotators {annotator} --seeds {seed} trains it"
-            )
-    return runs
 
 
 def targets_of(
@@ -126,7 +108,7 @@ def change(
 
 def rows_of(args, annotator: int, seed: int) -> list[list[str]]:
     """Return the table's rows of one annotator and seed."""
-    detectors = plain_detectors(args, annotator, seed)
+    detectors = plain_detectors(args.work_dir, annotator, seed)
     opinions = read_opinions(xray_root(), annotator)
     of = Path(args.work_dir) / f"annotator_{annotator}" / "targets" / f"seed{seed}"
     rows = []

@@ -181,6 +181,24 @@ def plan(args) -> list[Detector]:
     return runs
 
 
+def plain_detectors(work_dir: str, annotator: int, seed: int) -> list[Detector]:
+    """Return the five plain detectors of one annotator.
+
+    Raises:
+        SystemExit: If one is not trained yet.
+    """
+    wanted = dict(annotators=[annotator], seeds=[seed], folds=list(range(FOLDS)))
+    wanted.update(methods=["plain"], cfg_options={}, work_dir=work_dir)
+    runs = plan(argparse.Namespace(**wanted))
+    for run in runs:
+        if not run.finished:
+            raise SystemExit(
+                f"{run.checkpoint} is missing: python -m studies.disagreement "
+                f"--methods plain --annotators {annotator} --seeds {seed} trains it"
+            )
+    return runs
+
+
 def _methods(of: tuple, seed: int, last) -> list[Detector]:
     root, annotator, fold, work_dir = of
     own = on_images(root, training_part(*of), "")

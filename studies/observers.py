@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semamb_mm.faces.landmarks import GROUPS_68
+from semamb_mm.faces.landmarks import GROUPS_68, PARTS_68, WEAK_PARTS_68
 from semamb_mm.faces.sizes import face_unit
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.functional import (
@@ -33,6 +33,7 @@ from semamb_mm.functional import (
     interval,
     observer_errors,
 )
+from semamb_mm.pose.annotator_comparison import pairs_of_a_group
 from semamb_mm.synthetic.annotators import AnnotationNoise, displace_by
 from semamb_mm.synthetic.faces import true_keypoints
 
@@ -45,12 +46,7 @@ ANNOTATORS = {
     "usual": AnnotationNoise(0.039, 0.010, 0.016, 0.016, 0.006, 0.005, 0.3),
     "hasty": AnnotationNoise(0.055, 0.012, 0.024, 0.020, 0.008, 0.007, 0.4),
 }
-CURVES = [
-    list(range(17)),
-    list(range(17, 22)),
-    list(range(22, 27)),
-    list(range(27, 31)),
-]
+CURVES = [list(PARTS_68[part].landmarks) for part in WEAK_PARTS_68]
 SLIDING = CURVES[:1]
 OFFSET = 0.5  # of the usual annotator's deviation
 NETWORK = 0.02  # RMS of the simulated network's error along an axis, outer eye distance
@@ -205,24 +201,13 @@ def predictions(args: argparse.Namespace, seed: int) -> np.ndarray:
     path = Path(args.out_dir) / f"predictions_seed{seed}.npy"
     if path.is_file():
         return np.load(path, allow_pickle=False)
-    options = dict(seeds=[seed], folds=list(range(FOLDS)), annotators=[1])
-    plan = disagreement.plan(
-        argparse.Namespace(
-            **options, methods=["plain"], work_dir=args.work_dir, cfg_options={}
-        )
-    )
-    missing = [run for run in plan if not run.finished]
-    if missing:
-        raise SystemExit(
-            f"{missing[0].checkpoint} is missing: python -m studies.disagreement "
-            "--annotators 1 --methods plain"
-        )
+    runs = disagreement.plain_detectors(args.work_dir, 1, seed)
     opinions = disagreement.read_opinions(xray_root(), 1)
     everything = range(len(opinions.names))
     found = np.stack(
         [
             disagreement.predict(run.resolved, run.checkpoint, opinions, everything)
-            for run in plan
+            for run in runs
         ]
     )
     with atomic_write(path, "wb") as file:
@@ -271,11 +256,7 @@ def hat(points: Tensor, groups: np.ndarray, resamples: int) -> tuple[Tensor, Ten
 def repeats() -> list[str]:
     """Return a row of the dentists' noise by their repeats of equal pictures."""
     opinions = disagreement.read_opinions(xray_root(), 1)
-    groups = opinions.groups
-    pairs = [
-        (i, j) for j in range(len(groups)) for i in range(j) if groups[i] == groups[j]
-    ]
-    first, second = np.array(pairs).T
+    first, second = np.array(pairs_of_a_group(opinions.groups)).T
     cells = []
     for points in opinions.points / ORIGINAL:
         squares = ((points[first] - points[second]) ** 2).sum(-1)

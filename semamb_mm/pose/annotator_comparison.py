@@ -153,7 +153,7 @@ class Comparison:
             For each observer the number of landmarks marked twice, the RMS distance of
             the two marks, and the noise of one, that over the root of 2; in units.
         """
-        rows = np.array(_pairs_of_a_group(self.opinions.groups), int).reshape(-1, 2)
+        rows = np.array(pairs_of_a_group(self.opinions.groups), int).reshape(-1, 2)
         first, second = rows.T
         unit = (self.units[first] + self.units[second])[:, None] / 2
         found = []
@@ -270,8 +270,12 @@ class Comparison:
         return found
 
 
-def _pairs_of_a_group(groups: np.ndarray) -> list[tuple[int, int]]:
-    """Return the rows of each two samples that show the same."""
+def pairs_of_a_group(groups: np.ndarray) -> list[tuple[int, int]]:
+    """Return the rows of each two samples that show the same.
+
+    Args:
+        groups: ``(N,)`` int, the same for those.
+    """
     rows: dict[int, list[int]] = {}
     for row, group in enumerate(groups.tolist()):
         rows.setdefault(group, []).append(row)

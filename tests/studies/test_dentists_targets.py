@@ -35,9 +35,8 @@ def test_pictures_that_are_not_asked_for_do_not_count(opinions):
 
 
 def test_what_is_not_trained_is_told(xrays, tmp_path):  # noqa: F811
-    args = argparse.Namespace(work_dir=str(tmp_path / "runs"))
     with pytest.raises(SystemExit, match="--annotators 2 --seeds 3 trains it"):
-        dentists_targets.plain_detectors(args, 2, 3)
+        disagreement.plain_detectors(str(tmp_path / "runs"), 2, 3)
 
 
 def test_in_sample_and_out_of_fold(xrays, tmp_path, monkeypatch):  # noqa: F811
