@@ -70,6 +70,29 @@ class AnnotatorsError(ValueError):
     """Files of several annotators that do not fit; the message names what differs."""
 
 
+def named_paths(texts: Sequence[str]) -> dict[str, str]:
+    """Return annotator to path of ``NAME=PATH``, as tools take them.
+
+    Raises:
+        AnnotatorsError: On something else, or a name that comes twice.
+
+    Example:
+        >>> named_paths(["anna=labels/anna", "ben=labels/ben"])
+        {'anna': 'labels/anna', 'ben': 'labels/ben'}
+    """
+    named: dict[str, str] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise AnnotatorsError(
+                f"{text!r}: expected NAME=PATH, such as anna=anna.json"
+            )
+        if name in named:
+            raise AnnotatorsError(f"{text!r}: two annotators have the same name")
+        named[name] = path
+    return named
+
+
 def read_several_coco(files: Mapping[str, str | os.PathLike]) -> Opinions:
     """Read a COCO json for each annotator.
 

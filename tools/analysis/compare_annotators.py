@@ -47,6 +47,7 @@ from semamb_mm.formats.annotators import (
     Opinions,
     find_image,
     group_equal_files,
+    named_paths,
     read_one_coco,
     read_several_coco,
     read_several_pts,
@@ -61,6 +62,7 @@ from semamb_mm.pictures.observers import (
     plot_observers,
 )
 from semamb_mm.pose.annotator_comparison import Comparison
+from semamb_mm.pose.finished.held_out import pipeline_of_tests
 from semamb_mm.pose.finished.search import latent_target_hook
 from semamb_mm.pose.inference import predict
 from semamb_mm.pose.latent_targets.samples import (
@@ -155,9 +157,7 @@ def of_files(args) -> tuple[Opinions, bool]:
         network = NETWORK in opinions.names
         people = [name for name in opinions.names if name != NETWORK]
         return opinions.only(*people, *[NETWORK] * network), network
-    named = dict(named_path(text) for text in args.coco or args.pts)
-    if len(named) < len(args.coco or args.pts):
-        raise SystemExit("two annotators have the same name")
+    named = named_paths(args.coco or args.pts)
     if args.predictions:
         named[NETWORK] = args.predictions
     read = read_several_coco if args.coco else read_several_pts
@@ -167,7 +167,7 @@ def of_files(args) -> tuple[Opinions, bool]:
 def of_config(args, curves) -> tuple[Opinions, bool, list, list]:
     """Return what a config's train data say, its network's opinion, paths, curves."""
     config = cli.open_config(args)
-    dataset = cli.training_set(config, config.val_dataloader.dataset.pipeline)
+    dataset = cli.training_set(config, pipeline_of_tests(config))
     samples = located_samples(dataset)
     store = build_store(dataset)
     if store.opinions is None:
@@ -196,14 +196,6 @@ def of_config(args, curves) -> tuple[Opinions, bool, list, list]:
     )
     paths = [Path(name) for name in opinions.images]
     return opinions, bool(args.checkpoint), paths, curves or known
-
-
-def named_path(text: str) -> tuple[str, str]:
-    """Return annotator and path of ``NAME=PATH``."""
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise SystemExit(f"{text!r}: expected NAME=PATH, such as anna=anna.json")
-    return name, path
 
 
 def curve_of(text: str) -> list[int]:

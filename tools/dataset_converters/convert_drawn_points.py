@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 
+from semamb_mm.formats.annotators import named_paths
 from semamb_mm.formats.drawn_points import coco_of_drawn, read_cvat, read_labelme
 from semamb_mm.formats.files import atomic_write
 
@@ -36,15 +37,11 @@ def main(argv=None) -> None:
     parser.add_argument("--landmarks", nargs="+", help="their names, in order")
     parser.add_argument("--out", required=True, help="the json file")
     args = parser.parse_args(argv)
-    drawn = {}
-    for text in args.annotators:
-        name, equals, path = text.partition("=")
-        if not (name and equals and path) or name in drawn:
-            sys.exit(f"{text!r}: expected NAME=PATH, each name once")
-        try:
-            drawn[name] = READERS[args.kind](path)
-        except (OSError, ValueError) as error:
-            sys.exit(str(error))
+    try:
+        named = named_paths(args.annotators)
+        drawn = {name: READERS[args.kind](path) for name, path in named.items()}
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
     every = {label for part in drawn.values() for one in part for label in one.points}
     landmarks = args.landmarks or sorted(every)
     try:
