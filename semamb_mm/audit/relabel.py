@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semamb_mm.formats.coco_keypoints import keypoint_fields, set_keypoint
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.pts import write_pts
 
@@ -109,6 +110,9 @@ def relabel_coco(
         ids: The annotations to change.
         labels: ``(N, K, 2)`` image pixels; NaN leaves a keypoint alone.
         folder: Where to.
+
+    Raises:
+        ValueError: If an annotation holds another number of keypoints.
     """
     content = json.loads(Path(ann_file).read_text())
     new = dict(zip(ids, labels))
@@ -116,9 +120,13 @@ def relabel_coco(
         points = new.get(annotation["id"])
         if points is None:
             continue
-        triplets = np.asarray(annotation["keypoints"], np.float64).reshape(-1, 3)
-        known = np.isfinite(points).all(1)
-        triplets[known, :2] = points[known].round(3)
-        annotation["keypoints"] = triplets.ravel().tolist()
+        fields = keypoint_fields(annotation, len(points))
+        if fields is None:
+            raise ValueError(
+                f"{ann_file}: annotation {annotation['id']} does not hold "
+                f"{len(points)} keypoints, as the samples have"
+            )
+        for k in np.flatnonzero(np.isfinite(points).all(1)):
+            set_keypoint(annotation, fields, int(k), points[k])
     with atomic_write(Path(folder) / Path(ann_file).name) as file:
         json.dump(content, file)

@@ -24,6 +24,25 @@ def test_coco_annotations_are_relabelled(tmp_path):
     assert source.read_bytes() == before
 
 
+def test_landmarks_in_several_fields_are_relabelled(tmp_path):
+    """As COCO-WholeBody has them."""
+    sizes = dict(
+        keypoints=17, foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21
+    )
+    fields = {name: [5, 6, 2] * size for name, size in sizes.items()}
+    source = tmp_path / "bodies.json"
+    source.write_text(json.dumps(dict(images=[], annotations=[dict(fields, id=3)])))
+    labels = np.full((1, 133, 2), np.nan)
+    labels[0, 23] = 7.25, 8
+    relabel_coco(source, [3], labels, tmp_path / "out")
+    (written,) = json.loads((tmp_path / "out/bodies.json").read_text())["annotations"]
+    assert written["face_kpts"][:3] == [7.25, 8, 2]
+    written["face_kpts"][:2] = 5, 6
+    assert written == dict(fields, id=3)
+    with pytest.raises(ValueError, match="annotation 3 does not hold 20 keypoints"):
+        relabel_coco(source, [3], labels[:, :20], tmp_path / "out")
+
+
 @pytest.mark.parametrize("origin", [0, 1])
 def test_a_pts_file_stands_beside_a_link_to_its_image(tmp_path, origin):
     image = tmp_path / "data/images/a.png"
