@@ -51,9 +51,8 @@ def measure(size: str) -> tuple[float, float]:
 
 def main(argv=None):
     """Print the table, or the figures of one size."""
-    module, title = "benchmarks.consensus_scale", "samples x landmarks"
-    of = dict(doc=__doc__, argv=argv, title=title, sizes=SIZES)
-    table_of_costs(module, measure, **of)
+    module = "benchmarks.consensus_scale"
+    table_of_costs(module, measure, __doc__, "samples x landmarks", SIZES, argv)
 
 
 if __name__ == "__main__":

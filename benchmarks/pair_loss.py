@@ -18,7 +18,6 @@ import argparse
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ import torch.nn.functional as F
 
 from semamb_mm.functional import caa_scores, weighted_contrastive_loss
 
-from .timing import benchmark_parser, cpu_milliseconds, in_turn, resident
+from .timing import benchmark_parser, cost, cpu_milliseconds, in_turn
 
 MARGIN = 1.2
 OURS = "OSM + CAA"
@@ -152,15 +151,11 @@ def time_table(args, count, threads):
 
 
 def memory(args):
-    """Peak of this process above its start, in MiB; prints it. Linux only."""
+    """Print the peak of this process above its start, in MiB. Linux only."""
     data = batch(args.batch_sizes[0], args.channels, args.states[0])
     function = make(args.memory_of, args.chunk_size)
     step(function, *batch(64, args.channels))
-    # Forget the peak there was so far (proc(5), clear_refs).
-    Path("/proc/self/clear_refs").write_text("5")
-    before = resident("VmRSS")
-    step(function, *data)
-    print(resident("VmHWM") - before)
+    print(cost(lambda: step(function, *data))[1])
 
 
 def memory_table(args):

@@ -32,9 +32,8 @@ def measure(size: str) -> tuple[float, float]:
 
 def main(argv=None):
     """Print the table, or the figures of one size."""
-    module, title = "benchmarks.retrieval_scale", "images x D / in a class"
-    of = dict(doc=__doc__, argv=argv, title=title, sizes=SIZES)
-    table_of_costs(module, measure, **of)
+    module = "benchmarks.retrieval_scale"
+    table_of_costs(module, measure, __doc__, "images x D / in a class", SIZES, argv)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ from semamb_mm.pose.latent_targets.samples import mark_rows, set_converters
 from semamb_mm.pose.latent_targets.views import number_views
 from semamb_mm.pose.transforms import LoadLatentTargets
 
+from .timing import forget_peak, resident
+
 MOMENTUM = 0.1
 
 
@@ -113,22 +115,19 @@ class Watch:
     """Measures seconds and memory of what stands in its ``with``."""
 
     def __enter__(self):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
-        self.before, self.began = _status("VmRSS"), time.process_time()
+        forget_peak()
+        self.before, self.began = _megabytes("VmRSS"), time.process_time()
         return self
 
     def __exit__(self, *error) -> None:
         self.seconds = time.process_time() - self.began
-        self.peak = _status("VmHWM") - self.before
-        self.kept = _status("VmRSS") - self.before
+        self.peak = _megabytes("VmHWM") - self.before
+        self.kept = _megabytes("VmRSS") - self.before
 
 
-def _status(name: str) -> float:
-    """Return a line of /proc/self/status in MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise ValueError(name)
+def _megabytes(name: str) -> float:
+    """Return a memory figure of this process, see :func:`resident`, in MB."""
+    return resident(name) * 2**20 / 1e6
 
 
 def measure(samples: int, landmarks: int, world: int, folder: str) -> dict[str, str]:

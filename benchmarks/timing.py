@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -93,13 +93,17 @@ def resident(name: str) -> float:
     raise OSError(f"/proc/self/status has no {name}")
 
 
+def forget_peak() -> None:
+    """Let :func:`resident`'s ``VmHWM`` begin anew (proc(5), clear_refs). Linux only."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def cost(call: Callable[[], object]) -> tuple[float, float]:
     """Return seconds of the processor and the peak of memory above now in MiB.
 
     Linux only.
     """
-    # Forget the peak there was so far (proc(5), clear_refs).
-    Path("/proc/self/clear_refs").write_text("5")
+    forget_peak()
     before, start = resident("VmRSS"), resource.getrusage(resource.RUSAGE_SELF)
     call()
     end = resource.getrusage(resource.RUSAGE_SELF)
@@ -108,28 +112,35 @@ def cost(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def table_of_costs(
-    module: str, measure: Callable[[str], tuple[float, float]], **options
+    module: str,
+    measure: Callable[[str], tuple[float, float]],
+    doc: str,
+    title: str,
+    sizes: Sequence[str],
+    argv: Sequence[str] | None = None,
 ) -> None:
     """Run a benchmark that prints :func:`cost` for each of some sizes.
 
     Each size runs in a process of its own.
 
     Args:
-        module: The benchmark's own ``__spec__.name``.
+        module: The benchmark's, as ``python -m`` takes it.
         measure: Returns the cost of one size.
-        **options: ``doc``, ``argv``, ``title`` of the sizes, and the default ``sizes``.
+        doc: What ``--help`` says.
+        title: Of the column of sizes.
+        sizes: Default of ``--sizes``.
+        argv: The command line, if not the process's own.
     """
     parser = argparse.ArgumentParser(
-        description=options["doc"],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", nargs="+", default=options["sizes"])
+    parser.add_argument("--sizes", nargs="+", default=sizes)
     parser.add_argument("--of", help=argparse.SUPPRESS)
-    args = parser.parse_args(options["argv"])
+    args = parser.parse_args(argv)
     if args.of:
         print(*measure(args.of))
         return
-    print(f"{options['title']:<24}{'CPU seconds':>12}{'MiB':>8}")
+    print(f"{title:<24}{'CPU seconds':>12}{'MiB':>8}")
     for size in args.sizes:
         command = [sys.executable, "-m", module, "--of", size]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -28,16 +28,11 @@ from .shipped import shipped_folder
 from .version import __version__
 
 PYTHONS = (3, 10), (3, 12)
+_BASE = ("numpy", "torch", "torchvision", "cv2", "pkg_resources", "mmengine", "mmcv")
 # What each half imports, in this order: a part stands before those that need it.
 IMPORTS = dict(
     pose=(
-        "numpy",
-        "torch",
-        "torchvision",
-        "cv2",
-        "pkg_resources",
-        "mmengine",
-        "mmcv",
+        *_BASE,
         "mmcv.ops",
         "mmdet",
         "xtcocotools.mask",
@@ -47,13 +42,7 @@ IMPORTS = dict(
         "semamb_mm.pose",
     ),
     pretrain=(
-        "numpy",
-        "torch",
-        "torchvision",
-        "cv2",
-        "pkg_resources",
-        "mmengine",
-        "mmcv",
+        *_BASE,
         "mmpretrain.models",
         "mmpretrain.datasets",
         "mmpretrain.evaluation",
