@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+from semamb_mm.pose.finished import fold_runs
 from tests import ROOT
+from tools import cross_fit, train
 
 
 def run(*command, **env):
@@ -17,3 +20,15 @@ def run(*command, **env):
         text=True,
         check=False,
     )
+
+
+def train_folds_here(patch, commands):
+    """Train folds in this process, which is quicker, and note their commands."""
+
+    def train_here(command, check):
+        commands.append(command)
+        assert command[:2] == [sys.executable, str(cross_fit.TRAIN)]
+        train.main(command[2:])
+        return SimpleNamespace(returncode=0)
+
+    patch.setattr(fold_runs, "subprocess", SimpleNamespace(run=train_here))

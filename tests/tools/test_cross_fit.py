@@ -1,7 +1,6 @@
 """tools/cross_fit.py as a user calls it, on a plain stock config."""
 
 import json
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,8 @@ from mmengine.config import Config
 from semamb_mm.pose.finished import fold_runs
 from semamb_mm.pose.latent_targets import read_targets
 from tests.tools.conftest import BODIES
-from tools import cross_fit, train
+from tests.tools.processes import train_folds_here
+from tools import cross_fit
 
 KEYS = [f"coco/{i:012d}.jpg#{i}" for i in range(1, BODIES + 1)]
 
@@ -23,16 +23,10 @@ def fitted(stock_bodies, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cross_fit")
     commands = []
 
-    def run(command, check):
-        commands.append(command)
-        assert command[:2] == [sys.executable, str(cross_fit.TRAIN)]
-        train.main(command[2:])
-        return SimpleNamespace(returncode=0)
-
     def fit(*more):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(stock_bodies.folder)
-            patch.setattr(fold_runs, "subprocess", SimpleNamespace(run=run))
+            train_folds_here(patch, commands)
             options = ["--folds", "2", "--views", "2", "--work-dir", str(folder)]
             out = ["--out", str(folder / "targets.npz")]
             cross_fit.main([stock_bodies.config, *options, *out, *more])

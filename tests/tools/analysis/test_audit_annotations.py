@@ -15,13 +15,12 @@ from semamb_mm.pose.datasets import (
     SyntheticFaceDataset,
     write_pts_tree,
 )
-from semamb_mm.pose.finished import fold_runs
 from semamb_mm.pose.finished.held_out import Predictions
 from tests import ROOT
 from tests.audit.reviews import content_of
 from tests.small_detector import write_model
 from tests.tools.conftest import BODIES, NO_WORKERS
-from tests.tools.processes import run
+from tests.tools.processes import run, train_folds_here
 from tools import train
 from tools.analysis import apply_decisions, audit_annotations
 
@@ -196,15 +195,10 @@ def folded(stock_bodies, tmp_path_factory):
     folder = tmp_path_factory.mktemp("folded")
     commands = []
 
-    def train_here(command, check):
-        commands.append(command)
-        train.main(command[2:])
-        return SimpleNamespace(returncode=0)
-
     def audit(*more):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(stock_bodies.folder)
-            patch.setattr(fold_runs, "subprocess", SimpleNamespace(run=train_here))
+            train_folds_here(patch, commands)
             options = ["--folds", "2", "--work-dir", str(folder / "work")]
             options += ["--out-dir", str(folder / "out"), "--views", "2"]
             audit_annotations.main([stock_bodies.config, *options, *map(str, more)])
