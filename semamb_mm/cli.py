@@ -97,7 +97,13 @@ def divide(args: argparse.Namespace, keys: Sequence[str], infos: Sequence) -> li
     """
     from semamb_mm.pose.finished.folds import assign_folds, groups_of
 
-    given = json.loads(Path(args.groups).read_text()) if args.groups else None
+    try:
+        given = json.loads(Path(args.groups).read_text()) if args.groups else None
+    except (OSError, ValueError) as error:
+        raise SystemExit(
+            f"--groups {args.groups}: {error}; expected a JSON file of sample key to "
+            "group"
+        ) from error
     try:
         groups = groups_of(keys, infos, args.group_key, given)
         folds = assign_folds(groups, args.folds)

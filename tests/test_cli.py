@@ -1,5 +1,7 @@
 """Opening configs, models and data sets from the command line."""
 
+import argparse
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -140,3 +142,13 @@ def test_a_model_has_the_checkpoints_weights(ghcu_model):  # noqa: F811
 
 def test_latent_targets_are_optional(ghcu_model):  # noqa: F811
     assert cli.open_latent_targets(ghcu_model[1]) is None
+
+
+@pytest.mark.parametrize("content", [None, "no json"])
+def test_a_file_of_groups_that_is_none_is_named(tmp_path, content):
+    path = tmp_path / "groups.json"
+    if content is not None:
+        path.write_text(content)
+    args = argparse.Namespace(groups=str(path), folds=2)
+    with pytest.raises(SystemExit, match=r"--groups .*groups.json: .*expected a JSON"):
+        cli.divide(args, ["a", "b"], [{}, {}])

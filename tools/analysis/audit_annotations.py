@@ -104,6 +104,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if bool(args.checkpoint) == bool(args.folds):
         parser.error("give a checkpoint, or --folds to train detectors")
+    if not 0 < args.precision <= 1:
+        parser.error(f"--precision is {args.precision:g}; expected a share, up to 1")
     if args.views < 1:
         parser.error(f"--views is {args.views}; expected 1 or more")
     return args

@@ -245,6 +245,7 @@ def test_finished_folds_are_not_repeated(folded, capsys):
         ([], "give a checkpoint, or --folds"),
         (["epoch_1.pth", "--folds", "5"], "give a checkpoint, or --folds"),
         (["epoch_1.pth", "--views", "0"], "--views is 0"),
+        (["epoch_1.pth", "--precision", "1.5"], "--precision is 1.5"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message, capsys):
