@@ -22,6 +22,7 @@ from semamb_mm.functional import (
     observer_errors,
 )
 
+_FEWEST = 4  # different pictures of which halves say how much they vary
 _WORST = 5.0  # times the usual difference: what pictures are sorted by stops there
 
 
@@ -112,6 +113,8 @@ class Comparison:
     def summaries(self, resamples: int = 200, seed: int = 0) -> list[Summary]:
         """Return each observer's figures, with intervals by halves of the pictures.
 
+        Of fewer than four different pictures the intervals are NaN: not known.
+
         Args:
             resamples: How many halves.
             seed: Of their choice.
@@ -119,8 +122,12 @@ class Comparison:
         groups = torch.from_numpy(self.opinions.groups)
         generator = torch.Generator().manual_seed(seed)
         whole = self._figures(slice(None))
-        drawn = half_samples(groups, self._figures, resamples, generator)
-        ends = torch.stack((whole, *interval(whole, drawn)), -1)
+        if len(groups.unique()) < _FEWEST:
+            low = high = torch.full_like(whole, torch.nan)
+        else:
+            drawn = half_samples(groups, self._figures, resamples, generator)
+            low, high = interval(whole, drawn)
+        ends = torch.stack((whole, low, high), -1)
         return [
             Summary(noise, offset, apart if self.network else None)
             for noise, offset, apart in zip(*ends)

@@ -101,3 +101,11 @@ def test_the_worst_picture_and_who_is_furthest():
 def test_one_observer_is_refused():
     with pytest.raises(ValueError, match=r"\['anna'\] alone: expected two"):
         Comparison(opinions().only("anna"), network=False)
+
+
+def test_equal_pictures_alone_tell_no_interval():
+    few = opinions(samples=12)
+    few.groups[:] = np.arange(12) % 3
+    for summary in Comparison(few, network=True).summaries(resamples=5):
+        value, low, high = summary.noise.tolist()
+        assert np.isfinite(value) and np.isnan(low) and np.isnan(high)

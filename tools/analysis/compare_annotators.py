@@ -239,8 +239,10 @@ def summary(comparison: Comparison, resamples: int, worst: int) -> str:
 
 
 def shown(ends) -> str:
-    """Return a figure with its interval, in percent."""
+    """Return a figure with its interval, if that is known, in percent."""
     value, low, high = (100 * float(part) for part in ends)
+    if np.isnan(low):
+        return f"{value:.2f} (too few pictures)"
     return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 

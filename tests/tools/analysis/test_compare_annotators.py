@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trees.annotators import coco, marks, write_coco, write_pts_folders
-from tools.analysis.compare_annotators import main
+from tools.analysis.compare_annotators import main, shown
 
 NAMES = ["anna", "ben", "net"]
 
@@ -94,3 +94,9 @@ def test_one_file(tree, tmp_path):
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(SystemExit, match=message):
         main(arguments)
+
+
+def test_a_figure_without_an_interval_is_shown_as_that():
+    assert shown([0.1, 0.05, 0.2]) == "10.00 (5.00 to 20.00)"
+    without = shown([0.1, np.nan, np.nan])
+    assert without == "10.00 (too few pictures)"
