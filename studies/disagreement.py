@@ -271,13 +271,33 @@ def cross_fit(plain: Detector, jobs: int, last: Change) -> None:
 def errors_of(run: Detector) -> dict[str, list]:
     """Return the errors of the pictures that a detector has not seen.
 
-    ``groups``, and for each of what they are against the summed distances of each
-    picture, percent, and of how many landmarks.
+    See :func:`held_out_errors`; "the mean of both" is in the training dentist's
+    convention.
     """
-    root = xray_root()
-    opinions = read_opinions(root, run.annotator)
-    held_out = opinions.folds == run.fold
-    offsets = opinions.offsets(~held_out)
+    opinions = read_opinions(xray_root(), run.annotator)
+    return held_out_errors(
+        run, run.fold, opinions, opinions.offsets(opinions.folds != run.fold)
+    )
+
+
+def held_out_errors(
+    run: Run, fold: int, opinions: Opinions, offsets: np.ndarray
+) -> dict[str, list]:
+    """Return the errors of the pictures of a fold.
+
+    Args:
+        run: A detector that is trained without them.
+        fold: Held out.
+        opinions: Both dentists'.
+        offsets: ``(K, 2)`` the convention that the mean of both is measured in, as
+            :meth:`Opinions.offsets` gives it.
+
+    Returns:
+        ``groups``, and for each of what they are against (:data:`AGAINST`; "own" is
+        the first dentist of ``opinions``) the summed distances of each picture, percent
+        of its distance from Sella to Nasion, and of how many landmarks.
+    """
+    held_out = opinions.folds == fold
     means = opinions.means(offsets)
     truths = dict(mean=means, own=opinions.points[0], other=opinions.points[1])
     found: dict[str, list] = dict(groups=opinions.groups[held_out].tolist())

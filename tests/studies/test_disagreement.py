@@ -32,6 +32,7 @@ def xrays(tmp_path, monkeypatch):
     root.mkdir()
     images = [
         dict(id=i, file_name=f"{i}.jpg", group=min(i, 8), fold=min(i, 8) % 5)
+        | dict(width=500, height=500)
         for i in range(10)
     ]
     for dentist in (0, 1):
@@ -40,9 +41,10 @@ def xrays(tmp_path, monkeypatch):
         rows = np.concatenate([points(dentist), seen], 2)
         annotations = [
             dict(id=i, image_id=i, keypoints=row.ravel().tolist(), bbox=[0, 0, 9, 8])
+            | dict(category_id=1, iscrowd=0, area=72)
             for i, row in enumerate(rows)
         ]
-        content = dict(images=images, annotations=annotations, categories=[])
+        content = dict(images=images, annotations=annotations, categories=[dict(id=1)])
         (root / f"annotator_{dentist + 1}.json").write_text(json.dumps(content))
     monkeypatch.setenv("XRAY_ROOT", str(root))
     return root
