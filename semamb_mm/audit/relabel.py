@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from semamb_mm.formats.coco_keypoints import keypoint_fields, set_keypoint
 from semamb_mm.formats.files import atomic_write
+from semamb_mm.formats.layout_300vw import numbered_files
 from semamb_mm.formats.pts import write_pts
 
 
@@ -38,6 +40,35 @@ def relabel_pts(
     write_pts(link.with_suffix(".pts"), keypoints, origin=origin)
 
 
+def relabel_videos(
+    root: str | os.PathLike,
+    frames: Mapping[tuple[str, int], np.ndarray],
+    folder: str | os.PathLike,
+    origin: int = 0,
+) -> None:
+    """Write the ``.pts`` files of 300-VW's videos, all else of each linked beside them.
+
+    Args:
+        root: The data set's folder.
+        frames: Video and number of a frame, from 1, to ``(K, 2)`` image pixels. The
+            others of these videos keep their annotations.
+        folder: What stands for ``root``.
+        origin: Coordinate of the first pixel's centre in the files, 0 or 1.
+    """
+    for video in dict.fromkeys(video for video, _ in frames):
+        old, new = Path(root, video), Path(folder, video)
+        (new / "annot").mkdir(parents=True, exist_ok=True)
+        for path in old.iterdir():
+            if path.name != "annot" and not (new / path.name).is_symlink():
+                (new / path.name).symlink_to(path.resolve())
+        for number, name in numbered_files(old / "annot", (".pts",)).items():
+            place, points = new / "annot" / Path(name).name, frames.get((video, number))
+            if points is None:
+                shutil.copyfile(name, place)
+            else:
+                write_pts(place, points, origin=origin)
+
+
 def relabel_drawn(name: str, keypoints: np.ndarray, folder: str | os.PathLike) -> None:
     """Write the ``.pts`` file of an image that is no file but is drawn.
 
@@ -62,7 +93,8 @@ def relabel_samples(
     Args:
         infos: What the data sets give of each sample.
         samples: Data set and index of each. Its ``ann_file`` tells the format: a COCO
-            file, or else ``.pts`` files below its ``data_root``.
+            file, or else ``.pts`` files below its ``data_root``; of 300-VW's videos all
+            other frames' annotations are copied.
         labels: ``(N, K, 2)`` image pixels; NaN leaves a landmark alone.
         folder: Where to; with several data sets each has a folder in it.
     """
@@ -74,6 +106,15 @@ def relabel_samples(
         if annotations.endswith(".json"):
             ids = [infos[j]["id"] for j in mine]
             relabel_coco(annotations, ids, labels[mine], part)
+            continue
+        if all("frame_number" in infos[j] for j in mine):
+            frames = {
+                (infos[j]["sequence_id"], infos[j]["frame_number"]): _filled(
+                    infos[j], labels[j]
+                )
+                for j in mine
+            }
+            relabel_videos(leaf.data_root, frames, part, leaf.origin)
             continue
         for j in mine:
             relabel_sample(leaf, infos[j], labels[j], part)
@@ -89,12 +130,17 @@ def distinct_leaves(samples: Sequence[tuple]) -> list:
 
 def relabel_sample(leaf, info: Mapping, keypoints: np.ndarray, folder: Path) -> None:
     """Write a sample's .pts file; hidden landmarks (NaN) keep the position it has."""
-    keypoints = np.where(np.isfinite(keypoints), keypoints, info["keypoints"][0, :, :2])
+    keypoints = _filled(info, keypoints)
     if "://" in str(info["img_path"]):
         relabel_drawn(info["sample_key"], keypoints, folder)
         return
     root, origin = leaf.data_root or ".", getattr(leaf, "origin", 0)
     relabel_pts(info["img_path"], root, keypoints, folder, origin)
+
+
+def _filled(info: Mapping, keypoints: np.ndarray) -> np.ndarray:
+    """Put a sample's own position where there is no new one."""
+    return np.where(np.isfinite(keypoints), keypoints, info["keypoints"][0, :, :2])
 
 
 def relabel_coco(

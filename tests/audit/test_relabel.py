@@ -5,8 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from semamb_mm.audit.relabel import relabel_coco, relabel_drawn, relabel_pts
+from semamb_mm.audit.relabel import (
+    relabel_coco,
+    relabel_drawn,
+    relabel_pts,
+    relabel_samples,
+)
 from semamb_mm.formats.pts import read_pts
+from semamb_mm.pose.datasets import Face300VWFrameDataset, Face300VWVideoDataset
+from tests.trees.videos import extract, landmarks, write_tree
 
 
 def test_coco_annotations_are_relabelled(tmp_path):
@@ -62,3 +69,22 @@ def test_labels_of_drawn_images_get_a_folder(tmp_path):
     (written,) = (tmp_path / "out/relabelled").iterdir()
     assert written.name == "synthetic_0_000001.pts"
     np.testing.assert_allclose(read_pts(written, 2), 1)
+
+
+@pytest.mark.parametrize("dataset", [Face300VWVideoDataset, Face300VWFrameDataset])
+def test_frames_of_videos_are_relabelled_where_they_are_read(dataset, tmp_path):
+    root = write_tree(tmp_path / "data", {"001": 6})
+    if dataset is Face300VWFrameDataset:
+        extract(root, "001", range(1, 7))
+    frames = dataset(str(root), ids=["001"], stride=2)
+    infos = [frames.get_data_info(i).copy() for i in range(len(frames))]
+    labels = np.concatenate([info["keypoints"] for info in infos]) + 1.0
+    samples = [(frames, i) for i in range(len(frames))]
+    relabel_samples(infos, samples, labels, tmp_path / "new")
+    assert not list((tmp_path / "new").rglob("vid.pts"))
+    new = dataset(str(tmp_path / "new"), ids=["001"])
+    assert len(new) == 6
+    for number in range(1, 7):
+        points = new[number - 1]["keypoints"][0]
+        np.testing.assert_allclose(points, landmarks(number) + number % 2, atol=1e-2)
+        assert new[number - 1]["frame_number"] == number
