@@ -287,19 +287,43 @@ def open_latent_targets(checkpoint: str | os.PathLike):
 def use_targets(config: Config, path: str) -> None:
     """Have a training begin on finished targets, whatever hook the config has.
 
-    What the config's LatentTargetHook freezes stays frozen; its search does not run.
+    What the config's LatentTargetHook freezes or leaves out stays so; its search does
+    not run.
 
     Args:
         config: Is changed.
         path: See ``LatentTargetHook(targets=...)``.
     """
+    old = _latent_target_hook(config) or {}
+    kept = {name: old[name] for name in ("freeze", "suspects") if name in old}
+    _set_latent_target_hook(config, dict(kept, targets=path))
+
+
+def use_suspects(config: Config, path: str) -> None:
+    """Have a training leave labels out, with or without a LatentTargetHook of its own.
+
+    Args:
+        config: Is changed.
+        path: See ``LatentTargetHook(suspects=dict(file=...))``.
+    """
+    old = _latent_target_hook(config) or {}
+    _set_latent_target_hook(config, dict(old, suspects=dict(file=path)))
+
+
+def _latent_target_hook(config: Config) -> dict | None:
+    hooks = config.get("custom_hooks") or ()
+    old = [hook for hook in hooks if hook["type"] == "LatentTargetHook"]
+    return old[0] if old else None
+
+
+def _set_latent_target_hook(config: Config, options: dict) -> None:
+    """Put the hook with these options in the place of what the config has."""
     import semamb_mm.pose  # noqa: F401
 
     hooks = list(config.get("custom_hooks") or ())
-    old = [hook for hook in hooks if hook["type"] == "LatentTargetHook"]
-    freeze = old[0].get("freeze", ()) if old else ()
-    new = dict(type="LatentTargetHook", targets=path, freeze=freeze)
-    config.custom_hooks = [*(hook for hook in hooks if hook not in old), new]
+    others = [hook for hook in hooks if hook["type"] != "LatentTargetHook"]
+    new = dict(options, type="LatentTargetHook")
+    config.custom_hooks = [*others, new]
     imports = dict(config.get("custom_imports") or dict(imports=[]))
     if "semamb_mm.pose" not in imports["imports"]:
         imports["imports"] = [*imports["imports"], "semamb_mm.pose"]

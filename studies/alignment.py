@@ -25,7 +25,9 @@ the annotations before they were displaced) from the epoch where the search woul
 Only if --methods names them, in ``noise`` and ``real``: "restart" and "cross-fit",
 which train from the first epoch on targets that the finished plain detector, or
 detectors of five folds, found (tools/search_targets.py, tools/cross_fit.py). So they
-take two and seven trainings.
+take two and seven trainings. "suspects" trains from the first epoch without the labels
+that an audit by the finished plain detector suspects; "suspects, folds" without those
+that detectors of five folds suspect (tools/analysis/audit_annotations.py).
 
 Plain and aligned runs of a seed share everything up to the epoch where the search
 starts, so that part is trained once: the aligned run resumes from the plain one's
@@ -173,6 +175,7 @@ class Method:
         start: First epoch that differs, if not the case's.
         searches: Whether the config has a LatentTargetHook.
         targets: Makes those that it trains on from the first epoch, of plain training.
+        suspects: Finds the labels that it leaves out, likewise.
     """
 
     config: Path
@@ -180,10 +183,11 @@ class Method:
     start: int | None = None
     searches: bool = True
     targets: Callable[[Run], Made] | None = None
+    suspects: Callable[[Run], Made] | None = None
 
 
 # Take several trainings: only if they are asked for.
-ON_REQUEST = ("restart", "cross-fit")
+ON_REQUEST = ("restart", "cross-fit", "suspects", "suspects, folds")
 
 
 def restarted(plain: Run) -> Made:
@@ -199,6 +203,24 @@ def cross_fitted(plain: Run) -> Made:
     out = folder / "targets.npz"
     command = ("tools/cross_fit.py", plain.planned, "--work-dir", folder)
     return Made(out, (*command, "--out", out), plain)
+
+
+AUDIT = "tools/analysis/audit_annotations.py"
+
+
+def audited(plain: Run) -> Made:
+    """Return what the finished plain detector suspects."""
+    folder = plain.folder / "audit"
+    command = (AUDIT, plain.planned, plain.checkpoint, "--out-dir", folder)
+    return Made(folder / "landmarks.csv", command, plain)
+
+
+def audited_by_folds(plain: Run) -> Made:
+    """Return what detectors of five folds suspect."""
+    folder = plain.folder / "audit_folds"
+    command = (AUDIT, plain.planned, "--folds", 5)
+    command += ("--work-dir", folder / "trainings", "--out-dir", folder)
+    return Made(folder / "landmarks.csv", command, plain)
 
 
 NOISE_CASES = {
@@ -325,9 +347,13 @@ class Case:
         )
         yield first
         for name, method in methods.items():
-            if method.targets is not None:
-                made = method.targets(first)
-                begun = latent_targets(start=None, targets=str(made.path))
+            make = method.targets or method.suspects
+            if make is not None:
+                made = make(first)
+                given: dict = dict(targets=str(made.path))
+                if method.suspects is not None:
+                    given = dict(suspects=dict(file=str(made.path)))
+                begun = latent_targets(start=None, **given)
                 yield Comparison(
                     (self.part, self.name, name),
                     config=method.config,
@@ -366,6 +392,8 @@ def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
         "aligned": Method(config),
         "restart": Method(config, targets=restarted),
         "cross-fit": Method(config, targets=cross_fitted),
+        "suspects": Method(config, suspects=audited),
+        "suspects, folds": Method(config, suspects=audited_by_folds),
         "paper": Method(CONFIGS / f"slim-hourglass_sa-paper_{data}-96x96.py"),
     }
     if truth:

@@ -140,6 +140,22 @@ def test_a_model_has_the_checkpoints_weights(ghcu_model):  # noqa: F811
         torch.testing.assert_close(value, saved[name])
 
 
+def test_targets_and_suspects_are_given_to_one_hook():
+    others = [dict(type="EMAHook")]
+    aligning = dict(type="LatentTargetHook", start=8, freeze=[3])
+    config = Config(dict(custom_hooks=[aligning, *others]))
+    cli.use_suspects(config, "a.csv")
+    suspects = dict(file="a.csv")
+    assert config.custom_hooks == [*others, dict(aligning, suspects=suspects)]
+    cli.use_targets(config, "t.npz")  # does not search
+    finished = dict(targets="t.npz", freeze=[3], suspects=suspects)
+    assert config.custom_hooks == [*others, dict(finished, type="LatentTargetHook")]
+    plain = Config()
+    cli.use_suspects(plain, "a.csv")
+    assert plain.custom_hooks == [dict(type="LatentTargetHook", suspects=suspects)]
+    assert plain.custom_imports == dict(imports=["semamb_mm.pose"])
+
+
 def test_latent_targets_are_optional(ghcu_model):  # noqa: F811
     assert cli.open_latent_targets(ghcu_model[1]) is None
 

@@ -16,6 +16,7 @@ from semamb_mm.cli import (
     build_runner,
     check_data,
     load_config,
+    use_suspects,
     use_targets,
 )
 
@@ -37,6 +38,12 @@ def parse_args(argv=None):
         metavar="FILE",
         help="landmarks: train from the first epoch on these finished targets, of "
         "tools/search_targets.py, tools/cross_fit.py, or in a checkpoint",
+    )
+    parser.add_argument(
+        "--suspects",
+        metavar="FILE",
+        help="landmarks: labels that weigh nothing in the loss, landmarks.csv of "
+        "tools/analysis/audit_annotations.py or what its review page exports",
     )
     parser.add_argument(
         "--amp", action="store_true", help="automatic mixed precision (needs a GPU)"
@@ -64,6 +71,8 @@ def main(argv=None):
     check_data(cfg, "train", "val")
     if args.targets is not None:
         use_targets(cfg, args.targets)
+    if args.suspects is not None:
+        use_suspects(cfg, args.suspects)
     if args.amp:
         use_amp(cfg)
     if args.resume == "auto":

@@ -21,6 +21,7 @@ from semamb_mm.synthetic.faces import true_keypoints
 from studies import alignment
 from studies.engine import hook, transform
 from tests import ROOT
+from tools.analysis import audit_annotations
 
 SA = ROOT / "configs/semantic_alignment/slim-hourglass_sa_synthetic-96x96.py"
 
@@ -72,7 +73,7 @@ def test_restarts_train_on_what_the_finished_plain_detectors_find(tmp_path):
     }
     plain, methods = runs["plain"], set(runs)
     asked = [m for m in methods if alignment.wanted(runs[m], None)]
-    assert {"plain", "aligned"} <= set(asked) and len(methods) - len(asked) == 2
+    assert {"plain", "aligned"} <= set(asked) and len(methods) - len(asked) == 4
     for method, tool in (("restart", "search_targets"), ("cross-fit", "cross_fit")):
         run = runs[method]
         assert alignment.wanted(run, [method])
@@ -84,6 +85,28 @@ def test_restarts_train_on_what_the_finished_plain_detectors_find(tmp_path):
         assert hook(run.resolved).targets == str(run.needs.path)
         assert hook(run.resolved).start is None
         assert run.epochs == plain.epochs  # its budget is that of plain training
+
+
+def test_what_plain_detectors_suspect_is_left_out(tmp_path):
+    runs = {
+        run.method: run
+        for run in alignment.plan_noise(arguments(tmp_path))
+        if run.case == "gross errors"
+    }
+    plain = runs["plain"]
+    for method, folds in (("suspects", None), ("suspects, folds", 5)):
+        run = runs[method]
+        assert not alignment.wanted(run, None) and alignment.wanted(run, [method])
+        assert run.needs.after is plain and run.after is None
+        assert (ROOT / run.needs.command[0]).samefile(audit_annotations.__file__)
+        command = [str(part) for part in run.needs.command[1:]]
+        args = audit_annotations.parse_args(command)
+        assert (args.config, args.folds) == (str(plain.planned), folds)
+        assert args.checkpoint == (None if folds else str(plain.checkpoint))
+        assert run.needs.path == Path(args.out_dir) / "landmarks.csv"
+        aligning = hook(run.resolved)
+        assert aligning.suspects == dict(file=str(run.needs.path))
+        assert aligning.start is None and run.epochs == plain.epochs
 
 
 def check_shares_its_beginning(run):

@@ -29,6 +29,7 @@ from semamb_mm.pose.latent_targets.search import (
 )
 from semamb_mm.pose.latent_targets.store import CHECKPOINT_KEY, LatentTargetStore
 from semamb_mm.pose.latent_targets.views import batch_size_of, number_views
+from semamb_mm.pose.latent_targets.weights import check_losses, leave_out
 
 from .train_pipeline import prepare_pipeline
 
@@ -53,11 +54,15 @@ class LatentTargetHook(Hook):
     finished. Without ``start`` they stay as they are: nothing is searched, and any
     head will do.
 
+    With ``suspects`` labels that are probably wrong weigh nothing in the loss, from the
+    first epoch on. They are not searched, and consensus does not see them. It works
+    alone, too, with any head.
+
     Args:
         start (int, optional): First epoch (or iteration) that searches, from 0: the
             detector must have roughly converged on the annotations by then. Needed
-            unless ``targets`` are given; with both, the search goes on from the views
-            that those were made of.
+            unless ``targets`` or ``suspects`` are given; after ``targets`` the search
+            goes on from the views that those were made of.
         by_epoch (bool): Whether ``start`` and ``interval`` count epochs.
             Defaults to ``True``.
         interval (int): Search every ``interval`` epochs (or iterations) from
@@ -109,15 +114,21 @@ class LatentTargetHook(Hook):
             or a checkpoint of a training with this hook. Samples are found by their
             keys, and annotations are compared. A resumed training goes on with its own
             targets and does not read the file.
+        suspects (dict, optional): ``dict(file=...)``, which labels weigh nothing:
+            ``landmarks.csv`` of ``tools/analysis/audit_annotations.py`` or the file
+            that its review page exports, see
+            :func:`semamb_mm.audit.suspects.read_suspects`. A resumed training goes on
+            with its own suspects, if it has any, and does not read the file.
 
     Raises:
         ValueError: On an unknown argument, ``anchor`` or option of the search, options
             of the search here and in the head, a ``freeze`` index that the
             data set lacks, ``temporal`` without neighbouring frames, a head for
-            another number of landmarks than the data set's, or a checkpoint or
-            ``targets`` of other data.
-        TypeError: If the model's head cannot be observed, or without ``start`` and
-            ``targets``.
+            another number of landmarks than the data set's, a checkpoint,
+            ``targets`` or ``suspects`` of other data, or suspects where a loss has
+            ``use_target_weight=False``.
+        TypeError: If the model's head cannot be observed, or without ``start``,
+            ``targets`` and ``suspects``.
     """
 
     # Just after NORMAL: a hook that switches the train pipeline has done so.
@@ -135,16 +146,17 @@ class LatentTargetHook(Hook):
         temporal: dict | None = None,
         search: dict | None = None,
         targets: str | None = None,
+        suspects: dict | None = None,
         **unknown,
     ) -> None:
         known = set(inspect.signature(type(self)).parameters) - {"unknown"}
         check_options(
             f"{type(self).__name__}: unknown argument", known, unknown, lambda: None
         )
-        if start is None and targets is None:
+        if start is None and targets is None and suspects is None:
             raise TypeError(
                 f"{type(self).__name__} needs start: the first to search; or finished "
-                "targets"
+                "targets; or suspects"
             )
         if anchor not in ANCHORS:
             raise ValueError(f"anchor must be one of {ANCHORS}, got {anchor!r}")
@@ -160,22 +172,15 @@ class LatentTargetHook(Hook):
         self.anchor = anchor
         self.momentum = momentum
         self.freeze = tuple(freeze)
-        if consensus is not None and anchor != "annotation":
-            raise ValueError(
-                "consensus weighs the annotations themselves: give "
-                f"anchor='annotation' with it, not {anchor!r}"
-            )
-        if consensus is not None and momentum == 1:
-            raise ValueError(
-                "consensus needs several views to tell the network's own error from "
-                "the annotators', and momentum=1 keeps one: give less with it"
-            )
+        if consensus is not None:
+            _check_consensus(anchor, momentum)
         self.consensus = consensus
         self.temporal = temporal
         self.maker = TargetMaker(consensus, temporal, self.freeze)
         check_search_names(search, type(self).__name__)
         self.search_options = search
         self.targets = targets
+        self.suspects_file = _file_of(suspects)
         self.keeper: TargetKeeper | None = None
         self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
@@ -183,6 +188,7 @@ class LatentTargetHook(Hook):
         self._heatmaps: Tensor | tuple[Tensor, ...] | None = None
         self._results: list[SearchResult] = []
         self._prepared: list = []
+        self._leaves_out = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's targets until the data set is known."""
@@ -219,6 +225,9 @@ class LatentTargetHook(Hook):
             f"{shared.num_keypoints} landmarks{said}; "
             + ("no search." if head is None else f"search from {unit} {self.start} on.")
         )
+        self._leaves_out = bool(shared.suspects.any())
+        if self._leaves_out:
+            check_losses(runner.model)
 
     def _prepare_search(self, runner: Runner, head, use_udp: bool) -> None:
         """Make what searches a head's heatmaps, and see that it fits the data."""
@@ -275,7 +284,9 @@ class LatentTargetHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Look at the head's heatmaps if this iteration searches."""
+        """Take suspects' weights, and look at heatmaps if this iteration searches."""
+        if self._leaves_out:
+            leave_out(data_batch["data_samples"], self.keeper.shared.suspects)
         if self._is_due(runner):
             observe = self._head.register_heatmap_observer(self._keep_heatmaps)
             self._observer = observe
@@ -378,13 +389,19 @@ class LatentTargetHook(Hook):
             Where they are from, for the log.
         """
         seed, said = int(runner.seed or 0), ""
+        suspects = self.suspects_file
         if self._resumed_state is not None:
             self.keeper.restore(self._resumed_state)
             seed = int(self._resumed_state.get("seed", seed))
+            if "suspects" in self._resumed_state:
+                suspects = None
             self._resumed_state = None
         elif self.targets is not None:
             self.keeper.adopt(self.targets)
             said = f", of {self.targets}"
+        suspects_said = self.keeper.leave_out(suspects)
+        if suspects_said:
+            runner.logger.info(suspects_said)
         moment = runner.epoch if _by_epoch(runner) else runner.iter
         self.keeper.shared.clock = (seed, moment)
         return said
@@ -400,6 +417,38 @@ class LatentTargetHook(Hook):
             runner.logger.info(
                 f"Latent targets after epoch {runner.epoch + 1}: {shown}"
             )
+
+
+def _check_consensus(anchor: str, momentum: float) -> None:
+    """Refuse options that consensus cannot do with."""
+    if anchor != "annotation":
+        raise ValueError(
+            "consensus weighs the annotations themselves: give "
+            f"anchor='annotation' with it, not {anchor!r}"
+        )
+    if momentum == 1:
+        raise ValueError(
+            "consensus needs several views to tell the network's own error from "
+            "the annotators', and momentum=1 keeps one: give less with it"
+        )
+
+
+def _file_of(suspects: dict | None) -> str | None:
+    """Return the file of ``LatentTargetHook(suspects=...)``."""
+    if suspects is None:
+        return None
+    check_options(
+        "LatentTargetHook(suspects=...): unknown option",
+        ["file"],
+        suspects,
+        lambda: None,
+    )
+    if not suspects.get("file"):
+        raise ValueError(
+            f"LatentTargetHook(suspects={suspects!r}) names no file: give "
+            "suspects=dict(file='audit/landmarks.csv')"
+        )
+    return str(suspects["file"])
 
 
 def _by_epoch(runner: Runner) -> bool:

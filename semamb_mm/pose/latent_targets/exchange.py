@@ -14,7 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from mmengine.dist import all_gather_object, barrier, get_comm_device, get_dist_info
+from mmengine.dist import (
+    all_gather_object,
+    barrier,
+    broadcast_object_list,
+    get_comm_device,
+    get_dist_info,
+)
 from torch import Tensor
 
 from .search import SearchResult
@@ -121,6 +127,17 @@ class Ranks:
             return
         if self._leaders is not None and self.leads:
             self._broadcast(targets.targets, rows)
+        barrier()
+
+    def spread_suspects(self, targets: SharedTargets) -> None:
+        """Bring rank 0's suspects to all machines, and wait for them."""
+        if self.world == 1:
+            return
+        places = [targets.suspects.nonzero().numpy() if self.first else None]
+        broadcast_object_list(places)
+        if self.leads:
+            targets.suspects.zero_()
+            targets.suspects[tuple(torch.from_numpy(places[0]).T)] = True
         barrier()
 
     def _broadcast(self, positions: Tensor, rows: Tensor | None) -> None:

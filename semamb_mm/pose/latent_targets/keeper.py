@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from semamb_mm.audit.suspects import read_suspects, suspect_mask
 from semamb_mm.faces.landmarks import landmark_groups
 
 from .exchange import Ranks
@@ -76,6 +77,39 @@ class TargetKeeper:
             self.store.targets[:, frozen] = self.store.annotations[:, frozen]
             rows = torch.arange(len(self.store))
         self.ranks.spread(self.shared, rows)
+
+    def leave_out(self, path: str | None) -> str:
+        """Let labels weigh nothing in the loss; all ranks call it together.
+
+        Args:
+            path: Which ones, see :func:`read_suspects`; None: those of a checkpoint
+                that was taken over. Rank 0 reads it.
+
+        Returns:
+            How many there are, for the log; nothing without any and without a file.
+
+        Raises:
+            ValueError: If the file cannot be read, or is of other data.
+        """
+        if path is not None and self.store is not None:
+            suspects = suspect_mask(
+                read_suspects(path),
+                self.store.keys,
+                self.store.annotations.numpy(),
+                self.store.visible.numpy(),
+            )
+            self.store.suspects.copy_(torch.from_numpy(suspects))
+        self.ranks.spread_suspects(self.shared)
+        suspects, visible = self.shared.suspects, self.shared.visible
+        number, known = int(suspects.sum()), int(visible.sum())
+        if path is None and not number:
+            return ""
+        whole = int((suspects.any(1) & ~(visible & ~suspects).any(1)).sum())
+        return (
+            f"Suspects of {path or 'the checkpoint'}: {number} of {known} labels "
+            f"({number / max(known, 1):.2%}) weigh nothing in the loss; {whole} of "
+            f"{len(suspects)} samples have no other."
+        )
 
     def commit(
         self, results: Sequence[SearchResult], *, make: bool = True

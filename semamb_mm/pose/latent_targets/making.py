@@ -113,8 +113,8 @@ class TargetMaker:
         if not self.makes_targets:
             return
         rows = (store.counts > 0).any(1).nonzero()[:, 0]
-        # What was never searched keeps its annotation and says nothing.
-        seen = store.visible & (store.counts > 0)
+        # Suspects, and what was never searched, keep their annotation and say nothing.
+        seen = store.visible & ~store.suspects & (store.counts > 0)
         seen[:, self.freeze] = False
         if self.consensus is not None:
             self._warn_of_few(len(rows))

@@ -36,6 +36,8 @@ class SavedTargets:
         marks: ``(N,)`` a hash of each sample's annotation; None in those of before.
         scatter: Sums of :class:`semamb_mm.functional.ViewScatter`; None where it is
             not known.
+        suspects: ``(N, K)`` bool, labels that weigh nothing in the loss; None where
+            there are none.
         made_by: What made them, of a file of targets.
     """
 
@@ -49,6 +51,7 @@ class SavedTargets:
     annotations: Tensor | None = None
     marks: Tensor | None = None
     scatter: Tensor | None = None
+    suspects: Tensor | None = None
     made_by: str = ""
 
     @classmethod
@@ -75,6 +78,7 @@ class SavedTargets:
             annotations=state.get("annotations"),
             marks=state.get("marks"),
             scatter=state.get("scatter"),
+            suspects=state.get("suspects"),
         )
 
     @cached_property

@@ -120,6 +120,7 @@ class SharedTargets:
         key_ids (Tensor): ``(N,)`` int64, by which a sample's row is found.
         key_hashes (Tensor): ``(N,)`` int64, of which its augmentation is seeded.
         visible (Tensor): ``(N, K)`` bool.
+        suspects (Tensor): ``(N, K)`` bool, labels that weigh nothing in the loss.
         view: Which view this process fetches, and for which iteration.
     """
 
@@ -132,6 +133,8 @@ class SharedTargets:
         self.key_hashes = content.tensor((samples,), torch.int64, places)
         places += samples * 8
         self.visible = content.tensor((samples, landmarks), torch.bool, places)
+        places += samples * landmarks
+        self.suspects = content.tensor((samples, landmarks), torch.bool, places)
         self.view: tuple[int, int | None] = (0, None)
         # Of this process and its workers: [seed, epoch or iteration]. Others may be
         # in another epoch already.
@@ -140,7 +143,7 @@ class SharedTargets:
     @staticmethod
     def size_of(samples: int, landmarks: int) -> int:
         """Return how many bytes so many samples need."""
-        return samples * (landmarks * 9 + 16)
+        return samples * (landmarks * 10 + 16)
 
     @classmethod
     def create(

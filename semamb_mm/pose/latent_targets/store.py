@@ -56,6 +56,8 @@ class LatentTargetStore:
         shared (SharedTargets): What workers read, ``targets`` and ``visible`` among it.
         targets (Tensor): ``(N, K, 2)`` float32, shared; the annotations at
             first.
+        suspects (Tensor): ``(N, K)`` bool, shared; labels that weigh nothing in the
+            loss. None at first.
         found (Tensor): ``(N, K, 2)`` float32; what searches found, over
             their views; the targets unless a :class:`TargetMaker` makes them of it.
         energies (Tensor): ``(N, K)`` float16; the search's objective
@@ -107,6 +109,7 @@ class LatentTargetStore:
         self.annotations = annotations.to(torch.float32)
         self.shared = SharedTargets.create(self.keys, annotations, visible, named)
         self.visible, self.targets = self.shared.visible, self.shared.targets
+        self.suspects = self.shared.suspects
         self.found = self.annotations.clone()
         shape = visible.shape
         self.energies = torch.zeros(shape, dtype=torch.float16)
@@ -283,6 +286,8 @@ class LatentTargetStore:
             spread=self.spread,
             scatter=self.scatter.sums,
         )
+        if self.suspects.any():
+            state["suspects"] = self.suspects
         if not torch.equal(self.found, self.targets):
             state["found"] = self.found
         return state
@@ -343,6 +348,8 @@ class LatentTargetStore:
         self.spread.copy_(spread)
         sums = torch.zeros(()) if saved.scatter is None else saved.scatter
         self.scatter.sums.copy_(sums)
+        if saved.suspects is not None:
+            self.suspects.copy_(saved.suspects[rows])
 
 
 def _sequences(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,6 @@ def input_warp(data_sample: PoseDataSample, *, use_udp: bool = False) -> InputWa
         rotation,
         output_size=tuple(meta["input_size"]),
     ).astype(np.float64)
-    order = np.arange(num_keypoints)
     direction = meta.get("flip_direction") if meta.get("flip") else None
     if direction:
         height, width = meta["img_shape"][:2]
@@ -92,9 +92,20 @@ def input_warp(data_sample: PoseDataSample, *, use_udp: bool = False) -> InputWa
         if direction in ("vertical", "diagonal"):
             flip[1] = (0, -1, height - 1)
         matrix = matrix @ flip
-        if direction != "diagonal":  # MMPose swaps no pairs there
-            order = np.asarray(meta["flip_indices"])
-    return InputWarp(matrix, order)
+    return InputWarp(matrix, landmark_order(meta, num_keypoints))
+
+
+def landmark_order(meta: Mapping, num_keypoints: int) -> np.ndarray:
+    """Return which landmark of the annotation each of the input is, ``(K,)``.
+
+    Args:
+        meta: Of a sample, as ``PackPoseInputs`` packs it.
+        num_keypoints: ``K``.
+    """
+    direction = meta.get("flip_direction") if meta.get("flip") else None
+    if direction in (None, "diagonal"):  # MMPose swaps no pairs in the latter
+        return np.arange(num_keypoints)
+    return np.asarray(meta["flip_indices"])
 
 
 def check_warp(

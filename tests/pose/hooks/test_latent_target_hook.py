@@ -404,6 +404,103 @@ def test_finished_targets_of_other_data_are_refused_before_training(
         noisy.train()
 
 
+SUSPECTS = [(0, k) for k in range(68)] + [(1, 5), (1, 36), (4, 60)]
+
+
+def suspects_file(folder, places=SUSPECTS):
+    rows = [f"synthetic/seed0/{row:06d},{k}" for row, k in places]
+    path = folder / "suspects.csv"
+    path.write_text("\n".join(["sample,landmark", *rows, ""]))
+    return dict(file=str(path))
+
+
+def displaced_faces(folder, shift):
+    """The tiny faces, their suspects annotated elsewhere."""
+
+    @DATASETS.register_module(force=True)
+    class DisplacedFaces(DATASETS.get("SyntheticFaceDataset")):
+        def __init__(self, shift, **options):
+            self.shift = shift
+            super().__init__(**options)
+
+        def load_data_list(self):
+            data_list = super().load_data_list()
+            for row, k in SUSPECTS:
+                data_list[row]["keypoints"][0, k] += self.shift
+            return data_list
+
+    return dict(
+        train_dataloader=dict(dataset=dict(type="DisplacedFaces", shift=shift)),
+        custom_hooks=hooks(
+            suspects=suspects_file(folder), start=1, consensus=dict(shrinkage=0.5)
+        ),
+        train_cfg=dict(max_epochs=3),
+    )
+
+
+def test_training_does_not_see_where_suspects_are_annotated(make_runner, tmp_path):
+    changes = displaced_faces(tmp_path, 0)
+    changes["custom_hooks"] = hooks(suspects=suspects_file(tmp_path))
+    changes["train_cfg"] = dict(max_epochs=1)
+    trained = []
+    for shift in (0, 3):
+        changes["train_dataloader"]["dataset"]["shift"] = shift
+        runner = make_runner(
+            tmp_path / str(shift), **changes, model=dict(head=STOCK_HEAD)
+        )
+        runner.train()
+        trained.append(weights(runner))
+    assert torch.isfinite(trained[0]).all()
+    assert torch.equal(*trained)
+    (log,) = Path(runner.work_dir).glob("*/*.log")
+    assert (
+        f"Suspects of {tmp_path / 'suspects.csv'}: 71 of 408 labels (17.40%) weigh "
+        "nothing in the loss; 1 of 6 samples have no other." in log.read_text()
+    )
+
+
+def test_suspects_are_not_searched_and_resume_exactly(make_runner, tmp_path):
+    changes = displaced_faces(tmp_path, 3)
+    whole = make_runner(tmp_path / "whole", **changes)
+    whole.train()
+    store, left_out = hook_of(whole).store, torch.zeros(6, 68, dtype=torch.bool)
+    left_out[tuple(torch.tensor(SUSPECTS).T)] = True
+    assert torch.equal(store.suspects, left_out)
+    assert not store.counts[left_out].any() and store.counts[~left_out].any()
+    assert torch.equal(store.targets[left_out], store.annotations[left_out])
+    checkpoint = tmp_path / "whole" / "epoch_2.pth"
+    state = torch.load(checkpoint, weights_only=True)["latent_targets"]
+    assert torch.equal(state["suspects"], left_out)
+    rest = make_runner(tmp_path / "rest", **changes)
+    rest._load_from, rest._resume = str(checkpoint), True
+    (tmp_path / "suspects.csv").unlink()  # no longer needed
+    rest.train()
+    assert torch.equal(weights(rest), weights(whole))
+    for name in ("suspects", "targets", "found", "counts", "spread", "energies"):
+        assert torch.equal(getattr(hook_of(rest).store, name), getattr(store, name))
+    (log,) = Path(rest.work_dir).glob("*/*.log")
+    assert "Suspects of the checkpoint: 71 of 408 labels" in log.read_text()
+
+
+def test_bad_suspects_are_named_before_training(make_runner, tmp_path):
+    with pytest.raises(ValueError, match=r"unknown option \['files'\].*mean 'file'"):
+        LatentTargetHook(suspects=dict(files="suspects.csv"))
+    with pytest.raises(ValueError, match="names no file: give suspects=dict"):
+        LatentTargetHook(suspects=dict())
+
+    def train(places, **changes):
+        given = suspects_file(tmp_path, places)
+        make_runner(custom_hooks=hooks(suspects=given), **changes).train()
+
+    message = "suspects.csv, line 2: .* 'synthetic/seed0/000006': .*no such sample"
+    with pytest.raises(ValueError, match=message):
+        train([(6, 0)])
+    loss = dict(type="KeypointMSELoss", use_target_weight=False)
+    with pytest.raises(ValueError, match="KeypointMSELoss at model.head.*_weight=Fal"):
+        train([(5, 0)], model=dict(head=dict(STOCK_HEAD, loss=loss)))
+    assert not list(tmp_path.glob("*.pth"))
+
+
 def test_checkpoint_tests_without_the_train_data(make_runner, tmp_path):
     make_runner(tmp_path / "a").train()
     test = make_runner(
@@ -690,7 +787,7 @@ runner.train()
 from mmengine.dist import get_rank
 hook = next(h for h in runner.hooks if hasattr(h, 'keeper'))
 shared, store = hook.keeper.shared, hook.store
-state = dict(targets=shared.targets, start=shared.clock[0])
+state = dict(targets=shared.targets, suspects=shared.suspects, start=shared.clock[0])
 if store is not None:
     names = ('annotations', 'found', 'counts', 'spread', 'energies')
     state.update({n: getattr(store, n) for n in names})
@@ -726,11 +823,15 @@ def test_two_processes_hold_the_store_of_one(tmp_path):
     assert (single["targets"] != single["annotations"]).any()
     assert (ranks[0]["targets"] - single["targets"]).abs().max() < 1e-2
     # Two processes begin with finished targets, and keep them.
-    two("again", dict(targets=str(tmp_path / "two" / "epoch_3.pth"), freeze=[0]))
+    suspects = tmp_path / "suspects.csv"
+    suspects.write_text("sample,landmark\nsynthetic/seed0/000001,7\n")
+    begun = dict(targets=str(tmp_path / "two" / "epoch_3.pth"), freeze=[0])
+    two("again", dict(begun, suspects=dict(file=str(suspects))))
     again = [torch.load(tmp_path / f"again.pt.{r}", weights_only=True) for r in (0, 1)]
     assert torch.equal(again[0]["targets"], again[1]["targets"])
     assert torch.equal(again[0]["targets"][:, 1:], ranks[0]["targets"][:, 1:])
     assert torch.equal(again[0]["targets"][:, 0], single["annotations"][:, 0])
+    assert all(part["suspects"].nonzero().tolist() == [[1, 7]] for part in again)
 
 
 def test_momentum_averages_the_first_searches_and_then_forgets(monkeypatch):

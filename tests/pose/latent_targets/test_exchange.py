@@ -75,6 +75,10 @@ def on_rank(rank, world, path):
         shared.targets[changed] = torch.tensor([44.0, 22.0])[:, None, None]
     else:
         assert not parts
+    if ranks.first:
+        shared.suspects[3, 1] = True
+    ranks.spread_suspects(shared)
+    assert shared.suspects.nonzero().tolist() == [[3, 1]]
     ranks.spread(shared, changed)
     assert shared.targets[:, 0, 0].tolist() == [0, 6, 22, 18, 44]
     # Somebody has found nothing, and then nobody has.

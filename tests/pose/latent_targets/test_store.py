@@ -219,6 +219,22 @@ def test_another_data_sets_state_is_refused(other, message):
         make_store().load_state_dict(other.state_dict())
 
 
+def test_suspects_are_kept_for_the_samples_that_they_belong_to():
+    store = make_store()
+    assert "suspects" not in store.state_dict()  # as in checkpoints of before
+    store.suspects[2, 1] = True
+    assert store.shared.suspects[2, 1]
+    state = store.state_dict()
+    again = make_store()
+    again.load_state_dict(state)
+    assert again.suspects.nonzero().tolist() == [[2, 1]]
+    fewer = LatentTargetStore(
+        ["face/2", "face/0"], store.annotations[[2, 0]], store.visible[[2, 0]]
+    )
+    fewer.adopt(SavedTargets.from_state(state), "a file")
+    assert fewer.suspects.nonzero().tolist() == [[0, 1]]
+
+
 def test_renamed_sample_and_other_version_are_refused():
     state = make_store().state_dict()
     keys = pack_keys(["a", "face/1", "face/2", "face/3"])
