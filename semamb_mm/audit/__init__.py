@@ -11,6 +11,7 @@ Arrays in, arrays and files out: no framework and no model is needed.
 - ``report``: tables and one page with pictures;
 - ``review``, ``review_page``: suspects as a page on which a person decides;
 - ``decisions``, ``sources``, ``corrected``: what was decided, as a corrected copy;
+- ``suspects``: the labels that a training leaves out, from such files;
 - ``relabel``: the proposed labels in the data set's own format;
 - ``moves``: how far latent targets moved from the annotations;
 - ``labels``, ``label_report``: the same for class labels: how surprising each is, which

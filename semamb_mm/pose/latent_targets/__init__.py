@@ -10,6 +10,7 @@
 - ``views``: which view of a sample each draw of an epoch is;
 - ``warp``: image pixels to input pixels and back;
 - ``search``: what a batch's heatmaps say, in image pixels;
+- ``weights``: labels that weigh nothing in the loss;
 - ``making``: targets of all annotations and search results together;
 - ``options``: options are checked before the long work starts.
 """
