@@ -106,6 +106,7 @@ def suspect_mask(
     keys: Sequence[str],
     annotations: np.ndarray,
     visible: np.ndarray,
+    subset: bool = False,
 ) -> np.ndarray:
     """Return which labels of a data set are suspects, ``(N, K)`` bool.
 
@@ -114,20 +115,24 @@ def suspect_mask(
         keys: ``N`` sample keys.
         annotations: ``(N, K, 2)`` image pixels.
         visible: ``(N, K)`` bool, where landmarks are annotated.
+        subset: Whether suspects may be of other samples, too.
 
     Raises:
-        SuspectsError: If the data set lacks a sample, a landmark or its annotation, or
-            has it elsewhere.
+        SuspectsError: If the data set lacks a sample (without ``subset``), a landmark
+            or its annotation, or has it elsewhere.
     """
     rows, landmarks = {key: row for row, key in enumerate(keys)}, visible.shape[1]
     mask = np.zeros(visible.shape, bool)
     for suspect in suspects:
         row, k = rows.get(suspect.sample), suspect.landmark
         name = f"{suspect.where}: landmark {k} of sample {suspect.sample!r}"
+        if row is None and subset:
+            continue
         if row is None:
             raise SuspectsError(
                 f"{name}: the train data set has no such sample; it has {len(keys)}, "
-                f"such as {keys[0]!r}. Audit the data set that is trained on"
+                f"such as {keys[0]!r}. Audit the data set that is trained on, or give "
+                "subset=True"
             )
         if not 0 <= k < landmarks:
             raise SuspectsError(

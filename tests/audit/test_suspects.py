@@ -112,3 +112,11 @@ def test_what_the_data_set_lacks_is_named(sample, landmark, annotation, message)
     with pytest.raises(SuspectsError, match=f"s.csv, line 7: .*{message}"):
         mask_of([suspect])
     assert mask_of([Suspect("a", 1, (2.0, 3.01), "")])[0, 1]
+
+
+def test_a_file_may_be_of_more_samples_if_that_is_said():
+    more = [Suspect("c", 99, None, ""), Suspect("a", 1, None, "")]
+    found = suspect_mask(more, KEYS, POINTS, VISIBLE, subset=True)
+    assert np.argwhere(found).tolist() == [[0, 1]]
+    with pytest.raises(SuspectsError, match="landmarks are 0 to 2"):
+        suspect_mask([Suspect("a", 99, None, "")], KEYS, POINTS, VISIBLE, subset=True)

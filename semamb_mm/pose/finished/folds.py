@@ -100,6 +100,8 @@ def keep_rows(
 ) -> Config:
     """Return a config that trains on some of its samples.
 
+    A file of suspects that it names may be of all of them.
+
     Args:
         config: Stays as it is.
         samples: Of its train data set, see :func:`located_samples`.
@@ -113,6 +115,9 @@ def keep_rows(
     leaves = list(_leaf_configs(config.train_dataloader.dataset))
     for leaf, indices in zip(leaves, kept.values()):
         leaf["indices"] = _of_all(leaf.get("indices"), indices)
+    for hook in config.get("custom_hooks") or ():
+        if hook.get("suspects"):
+            hook["suspects"]["subset"] = True
     return config
 
 

@@ -117,8 +117,9 @@ class LatentTargetHook(Hook):
         suspects (dict, optional): ``dict(file=...)``, which labels weigh nothing:
             ``landmarks.csv`` of ``tools/analysis/audit_annotations.py`` or the file
             that its review page exports, see
-            :func:`semamb_mm.audit.suspects.read_suspects`. A resumed training goes on
-            with its own suspects, if it has any, and does not read the file.
+            :func:`semamb_mm.audit.suspects.read_suspects`. With ``subset=True`` it may
+            name samples that the train data lacks. A resumed training goes on with its
+            own suspects, if it has any, and does not read the file.
 
     Raises:
         ValueError: On an unknown argument, ``anchor`` or option of the search, options
@@ -180,7 +181,7 @@ class LatentTargetHook(Hook):
         check_search_names(search, type(self).__name__)
         self.search_options = search
         self.targets = targets
-        self.suspects_file = _file_of(suspects)
+        self.suspects = _checked_suspects(suspects)
         self.keeper: TargetKeeper | None = None
         self.search: BatchSearch | None = None
         self._resumed_state: dict | None = None
@@ -389,17 +390,17 @@ class LatentTargetHook(Hook):
             Where they are from, for the log.
         """
         seed, said = int(runner.seed or 0), ""
-        suspects = self.suspects_file
+        suspects = self.suspects
         if self._resumed_state is not None:
             self.keeper.restore(self._resumed_state)
             seed = int(self._resumed_state.get("seed", seed))
             if "suspects" in self._resumed_state:
-                suspects = None
+                suspects = {}
             self._resumed_state = None
         elif self.targets is not None:
             self.keeper.adopt(self.targets)
             said = f", of {self.targets}"
-        suspects_said = self.keeper.leave_out(suspects)
+        suspects_said = self.keeper.leave_out(**suspects)
         if suspects_said:
             runner.logger.info(suspects_said)
         moment = runner.epoch if _by_epoch(runner) else runner.iter
@@ -433,13 +434,13 @@ def _check_consensus(anchor: str, momentum: float) -> None:
         )
 
 
-def _file_of(suspects: dict | None) -> str | None:
-    """Return the file of ``LatentTargetHook(suspects=...)``."""
+def _checked_suspects(suspects: dict | None) -> dict:
+    """Return the options of ``LatentTargetHook(suspects=...)``, if there are any."""
     if suspects is None:
-        return None
+        return {}
     check_options(
         "LatentTargetHook(suspects=...): unknown option",
-        ["file"],
+        ["file", "subset"],
         suspects,
         lambda: None,
     )
@@ -448,7 +449,7 @@ def _file_of(suspects: dict | None) -> str | None:
             f"LatentTargetHook(suspects={suspects!r}) names no file: give "
             "suspects=dict(file='audit/landmarks.csv')"
         )
-    return str(suspects["file"])
+    return dict(suspects, file=str(suspects["file"]))
 
 
 def _by_epoch(runner: Runner) -> bool:

@@ -78,12 +78,13 @@ class TargetKeeper:
             rows = torch.arange(len(self.store))
         self.ranks.spread(self.shared, rows)
 
-    def leave_out(self, path: str | None) -> str:
+    def leave_out(self, file: str | None = None, subset: bool = False) -> str:
         """Let labels weigh nothing in the loss; all ranks call it together.
 
         Args:
-            path: Which ones, see :func:`read_suspects`; None: those of a checkpoint
+            file: Which ones, see :func:`read_suspects`; None: those of a checkpoint
                 that was taken over. Rank 0 reads it.
+            subset: Whether it may name samples that the data set lacks.
 
         Returns:
             How many there are, for the log; nothing without any and without a file.
@@ -91,22 +92,23 @@ class TargetKeeper:
         Raises:
             ValueError: If the file cannot be read, or is of other data.
         """
-        if path is not None and self.store is not None:
+        if file is not None and self.store is not None:
             suspects = suspect_mask(
-                read_suspects(path),
+                read_suspects(file),
                 self.store.keys,
                 self.store.annotations.numpy(),
                 self.store.visible.numpy(),
+                subset,
             )
             self.store.suspects.copy_(torch.from_numpy(suspects))
         self.ranks.spread_suspects(self.shared)
         suspects, visible = self.shared.suspects, self.shared.visible
         number, known = int(suspects.sum()), int(visible.sum())
-        if path is None and not number:
+        if file is None and not number:
             return ""
         whole = int((suspects.any(1) & ~(visible & ~suspects).any(1)).sum())
         return (
-            f"Suspects of {path or 'the checkpoint'}: {number} of {known} labels "
+            f"Suspects of {file or 'the checkpoint'}: {number} of {known} labels "
             f"({number / max(known, 1):.2%}) weigh nothing in the loss; {whole} of "
             f"{len(suspects)} samples have no other."
         )

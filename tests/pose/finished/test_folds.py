@@ -121,6 +121,15 @@ def test_rows_are_kept_under_any_wrapper(name):
     check_rows(some, kept)
 
 
+def test_a_file_of_suspects_may_be_of_all_samples():
+    config, samples, _ = opened(NESTED[next(iter(NESTED))])
+    suspects = dict(file="suspects.csv")
+    config.custom_hooks = [dict(type="LatentTargetHook", suspects=suspects)]
+    some = keep_rows(config, samples, [0])
+    assert some.custom_hooks[0].suspects == dict(suspects, subset=True)
+    assert config.custom_hooks[0].suspects == suspects
+
+
 def test_a_data_set_that_does_not_heed_indices_is_named():
     config, samples, keys = opened(dict(type="AlwaysSix"))
     some = keep_rows(config, samples, [0, 2])
