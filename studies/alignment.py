@@ -29,6 +29,12 @@ take two and seven trainings. "suspects" trains from the first epoch without the
 that an audit by the finished plain detector suspects; "suspects, folds" without those
 that detectors of five folds suspect (tools/analysis/audit_annotations.py).
 
+Likewise "paper, afterwards" in ``noise`` and ``real``: the paper's order, in which the
+search begins with a converged detector. It goes on from the finished plain detector for
+half as many epochs at the rate that plain training ended with; "plain, afterwards" does
+so without the search. "ratio 1" and "ratio 0.01" have another sigma_2^2 / sigma_1^2,
+which the paper does not tell (see configs/_base_/alignment_paper.py).
+
 Plain and aligned runs of a seed share everything up to the epoch where the search
 starts, so that part is trained once: the aligned run resumes from the plain one's
 checkpoint, which gives what an uninterrupted run gives.
@@ -141,6 +147,18 @@ def training_faces(**options) -> Change:
     return lambda config: config.train_dataloader.dataset.update(options)
 
 
+def going_on(epochs: int) -> Change:
+    """Train for so many epochs at the rate that a finished training ended with."""
+
+    def change(config: Config) -> None:
+        cosine = config.param_scheduler[1]
+        config.optim_wrapper.optimizer.lr *= cosine.eta_min_ratio
+        config.param_scheduler = []
+        config.train_cfg.max_epochs = epochs
+
+    return change
+
+
 def validated(interval: int) -> Change:
     """Validate every so many epochs."""
     return lambda config: config.train_cfg.update(val_interval=interval)
@@ -176,6 +194,7 @@ class Method:
         searches: Whether the config has a LatentTargetHook.
         targets: Makes those that it trains on from the first epoch, of plain training.
         suspects: Finds the labels that it leaves out, likewise.
+        afterwards: Whether it goes on from the finished plain detector.
     """
 
     config: Path
@@ -184,10 +203,16 @@ class Method:
     searches: bool = True
     targets: Callable[[Run], Made] | None = None
     suspects: Callable[[Run], Made] | None = None
+    afterwards: bool = False
 
 
+PAPER_LIKELIHOOD = 0.1075  # of configs/_base_/alignment_paper.py
 # Take several trainings: only if they are asked for.
-ON_REQUEST = ("restart", "cross-fit", "suspects", "suspects, folds")
+RATIOS = {"": 0.1, ", ratio 1": 1.0, ", ratio 0.01": 0.01}
+ON_REQUEST = (
+    *("restart", "cross-fit", "suspects", "suspects, folds", "plain, afterwards"),
+    *(f"paper, afterwards{name}" for name in RATIOS),
+)
 
 
 def restarted(plain: Run) -> Made:
@@ -362,6 +387,20 @@ class Case:
                     **common,
                 )
                 continue
+            if method.afterwards:
+                length = first.epochs // 2
+                search = (latent_targets(start=0),) if method.searches else ()
+                yield Comparison(
+                    (self.part, self.name, name),
+                    config=method.config,
+                    changes=(
+                        *(keep_checkpoints(1), *self.changes, going_on(length)),
+                        *(*search, *method.changes, last),
+                    ),
+                    after=first,
+                    **common,
+                )
+                continue
             start = self.start if method.start is None else method.start
             search = (latent_targets(start=start),) if method.searches else ()
             yield Comparison(
@@ -388,14 +427,23 @@ def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
         truth: What trains on the truth, if it is known.
     """
     config = CONFIGS / f"slim-hourglass_sa_{data}-96x96.py"
+    paper = CONFIGS / f"slim-hourglass_sa-paper_{data}-96x96.py"
     methods = {
         "aligned": Method(config),
         "restart": Method(config, targets=restarted),
         "cross-fit": Method(config, targets=cross_fitted),
         "suspects": Method(config, suspects=audited),
         "suspects, folds": Method(config, suspects=audited_by_folds),
-        "paper": Method(CONFIGS / f"slim-hourglass_sa-paper_{data}-96x96.py"),
+        "paper": Method(paper),
+        "plain, afterwards": Method(
+            PLAIN_CONFIGS[data], searches=False, afterwards=True
+        ),
     }
+    for name, ratio in RATIOS.items():
+        likelihood = PAPER_LIKELIHOOD * (ratio / 0.1) ** 0.5
+        methods[f"paper, afterwards{name}"] = Method(
+            paper, (searching(likelihood=likelihood),), afterwards=True
+        )
     if truth:
         methods["perfect targets"] = Method(
             PLAIN_CONFIGS[data], (truth,), searches=False

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import HOOKS, MODELS
 
@@ -44,6 +45,7 @@ def test_every_run_of_a_plan_can_be_built(part, tmp_path, monkeypatch):
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     init_default_scope("mmpose")
     runs = list(alignment.PLANS[part](arguments(tmp_path)))
+    afterwards = [name for name in alignment.ON_REQUEST if "afterwards" in name]
     for run in runs:
         config = run.resolved
         assert config.randomness.seed == run.seed
@@ -52,11 +54,16 @@ def test_every_run_of_a_plan_can_be_built(part, tmp_path, monkeypatch):
         else:
             start = HOOKS.build(hook(config)).start
             first = run.after is None and run.needs is None
-            assert start == (alignment.NEVER if first else run.start)
+            begins = 0 if run.method in afterwards else run.start
+            assert start == (alignment.NEVER if first else begins)
         MODELS.build(config.model)
         target = transform(config, "GenerateTarget")
         assert target.encoder.sigma == config.model.head.decoder.sigma
         assert config.train_cfg.max_epochs == run.epochs
+        if run.method in afterwards:
+            assert config.load_from == str(run.after.checkpoint)
+            assert run.epochs == run.after.epochs // 2
+            continue
         assert config.param_scheduler[1].end == run.epochs
         if run.after:
             assert run.start < run.epochs
@@ -73,7 +80,7 @@ def test_restarts_train_on_what_the_finished_plain_detectors_find(tmp_path):
     }
     plain, methods = runs["plain"], set(runs)
     asked = [m for m in methods if alignment.wanted(runs[m], None)]
-    assert {"plain", "aligned"} <= set(asked) and len(methods) - len(asked) == 4
+    assert {"plain", "aligned"} <= set(asked) and len(methods) - len(asked) == 8
     for method, tool in (("restart", "search_targets"), ("cross-fit", "cross_fit")):
         run = runs[method]
         assert alignment.wanted(run, [method])
@@ -107,6 +114,30 @@ def test_what_plain_detectors_suspect_is_left_out(tmp_path):
         aligning = hook(run.resolved)
         assert aligning.suspects == dict(file=str(run.needs.path))
         assert aligning.start is None and run.epochs == plain.epochs
+
+
+def test_what_goes_on_from_a_finished_detector_has_the_rate_that_it_ended_with(
+    tmp_path,
+):
+    runs = {
+        run.method: run
+        for run in alignment.plan_noise(arguments(tmp_path))
+        if run.case == "realistic"
+    }
+    first = runs["plain"].resolved
+    ended = first.optim_wrapper.optimizer.lr * first.param_scheduler[1].eta_min_ratio
+    given = {}
+    for name in ("", ", ratio 1", ", ratio 0.01"):
+        config = runs[f"paper, afterwards{name}"].resolved
+        assert config.optim_wrapper.optimizer.lr == pytest.approx(ended)
+        assert not config.param_scheduler
+        given[name] = hook(config).search.likelihood
+    base = Config.fromfile(ROOT / "configs/_base_/alignment_paper.py")
+    assert given[""] == base.latent_target_hook.search.likelihood
+    assert given[", ratio 1"] / given[", ratio 0.01"] == pytest.approx(10)
+    plain = runs["plain, afterwards"].resolved
+    assert plain.optim_wrapper.optimizer.lr == pytest.approx(ended)
+    assert all(h.type != "LatentTargetHook" for h in plain.custom_hooks)
 
 
 def check_shares_its_beginning(run):

@@ -5,7 +5,6 @@ import torch
 from mmengine.config import Config
 
 from semamb_mm.functional import search_latent_targets
-from semamb_mm.pose.latent_targets.cell_options import convert_cell_options
 from semamb_mm.pose.latent_targets.search import (
     SearchGrid,
     complete_search_options,
@@ -61,15 +60,12 @@ def test_both_places_are_refused(make_runner):
         runner.train()
 
 
-def test_the_papers_recipe_is_what_it_was():
+@pytest.mark.parametrize("sigma", [8.5, 1.5])
+def test_the_papers_recipe_has_the_papers_lengths_on_any_heatmap(sigma):
+    """17 x 17 candidates, patches of 25 x 25: cells where sigma is 8.5 of 256."""
     config = Config.fromfile(ROOT / "configs/_base_/alignment_paper.py")
-    old = dict(sigma_prior=4.0, sigma_likelihood=1.0, subcell="none")
-    with pytest.warns(DeprecationWarning):
-        before = convert_cell_options(old, 1.5, "the head")
-    grid = SearchGrid(scale_factor=(2.0, 2.0), sigma=(1.5, 1.5))
-    now, then = (
-        options_in_cells(complete_search_options(search, grid, 68, "hook"), grid)
-        for search in (dict(config.latent_target_hook.search), before)
-    )
-    assert now == pytest.approx(then)
-    assert (now["search_radius"], now["patch_radius"], now["step"]) == (8, 1, 1)
+    grid = SearchGrid(scale_factor=(2.0, 2.0), sigma=(sigma, sigma))
+    given = dict(config.latent_target_hook.search)
+    now = options_in_cells(complete_search_options(given, grid, 68, "hook"), grid)
+    assert (now["search_radius"], now["patch_radius"]) == (8, 12)  # steps
+    assert now["step"] == pytest.approx(sigma / 8.5)
