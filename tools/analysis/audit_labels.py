@@ -14,9 +14,10 @@ after an interruption. Without it the checkpoint judges the images that it was t
 on, and a wrong label that it has learnt by heart is not found.
 
 With --corrected PATH the labels are written with the likely class in place of each
-suspect's, in the data set's own format where it has a list (CUB, Stanford Online
-Products, In-Shop), otherwise as MMPretrain's CustomDataset reads it. Look at the page
-first. The data set itself is never touched.
+suspect's: in the data set's own format where that is a list (CUB, Stanford Online
+Products, In-Shop), for our other data sets as their option corrections=PATH reads it,
+and otherwise for MMPretrain's CustomDataset. Look at the page first. The data set
+itself is never touched.
 
 Works with EmbeddingRetriever and ImageClassifier, and a head that classifies.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,8 @@ import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from .label_noise import NOISES
+
+CORRECTIONS = ("image", "class")
 
 
 class RetrievalDataset(BaseDataset):
@@ -36,12 +40,17 @@ class RetrievalDataset(BaseDataset):
             Defaults to ``'symmetric'``.
         noise_seed (int): Chooses them.
         val_share (float): Share of the training classes in ``val``.
+        corrections (str, optional): csv file with the columns ``image``, its path
+            below ``data_root``, and ``class``, the name of the class that it is given
+            instead of the data set's own; as ``tools/analysis/audit_labels.py
+            --corrected`` writes it. Of training classes alone.
         **kwargs: The rest of :class:`mmpretrain.datasets.BaseDataset`'s.
 
     Raises:
         FileNotFoundError: If the first image is missing.
-        ValueError: On an unknown split or kind of noise, a share outside [0, 1), or
-            classes that cannot be divided.
+        ValueError: On an unknown split or kind of noise, a share outside [0, 1),
+            classes that cannot be divided, or corrections of an image or to a class
+            that is not in training.
     """
 
     SPLITS: tuple[str, ...] = ("train", "train_only", "val", "test")
@@ -54,6 +63,7 @@ class RetrievalDataset(BaseDataset):
         noise_seed: int = 0,
         val_share: float = 0.2,
         noise_kind: str = "symmetric",
+        corrections: str | None = None,
         **kwargs,
     ) -> None:
         name = type(self).__name__
@@ -71,7 +81,13 @@ class RetrievalDataset(BaseDataset):
         self.label_noise = label_noise
         self.noise_seed = noise_seed
         self.noise_kind = noise_kind
+        if corrections is not None and split == "test":
+            raise ValueError(
+                f"{name}: corrections={corrections!r} is of training images, and split "
+                "is 'test'; test labels stay as they are"
+            )
         self.val_share = val_share
+        self.corrections = corrections
         kwargs.setdefault("ann_file", "")
         kwargs.setdefault("test_mode", split in ("val", "test"))
         super().__init__(data_root=data_root, **kwargs)
@@ -95,13 +111,35 @@ class RetrievalDataset(BaseDataset):
     def corrected_list(self, changed: Mapping[str, str]) -> str:
         """Return the data set's own list of labels with other classes for some images.
 
-        Without a list of its own a data set gives MMPretrain's ``CustomDataset``'s,
-        ``image label`` a line, see :func:`custom_list`.
+        A data set whose labels are not in a list of text, but in names or in Matlab
+        files, gives what its ``corrections`` reads.
 
         Args:
             changed: Image to the name of its class, one of the metainfo's.
         """
-        return custom_list(self, changed)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(CORRECTIONS)
+        writer.writerows(
+            (self._below_root(path), name) for path, name in changed.items()
+        )
+        return text.getvalue()
+
+    def _below_root(self, path: str) -> str:
+        return str(path).removeprefix(f"{self.data_root}".rstrip("/") + "/")
+
+    def _correct(self, samples: list[dict]) -> None:
+        """Give images the classes that ``corrections`` says."""
+        label = {name: i for i, name in enumerate(self._metainfo["classes"])}
+        of = {self._below_root(sample["img_path"]): sample for sample in samples}
+        for line, (image, name) in read_corrections(self.corrections):
+            if image not in of or name not in label:
+                what = f"image {image!r}" if image not in of else f"class {name!r}"
+                raise ValueError(
+                    f"{self.corrections}, line {line}: {what} is not in training; "
+                    f"expected the corrections of {self.data_root}"
+                )
+            of[image]["gt_label"] = label[name]
 
     def load_data_list(self) -> list[dict]:
         """The samples, some with wrong labels if asked for."""
@@ -118,6 +156,8 @@ class RetrievalDataset(BaseDataset):
                 f"{self.split!r}; is data_root={self.data_root!r} the unpacked data "
                 "set? tools/check_dataset.py names all that is missing"
             )
+        if self.corrections is not None:
+            self._correct(samples)
         if self.split in ("train_only", "val"):
             samples = self._divide(samples)
         if self.label_noise:
@@ -145,6 +185,25 @@ class RetrievalDataset(BaseDataset):
             for sample in samples
             if sample["gt_label"] in new
         ]
+
+
+def read_corrections(path: str) -> list[tuple[int, list[str]]]:
+    """Return the rows of a file of corrections, each with the number of its line.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line has other cells.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"corrections: no file {path}")
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(enumerate(csv.reader(file), start=1))
+    if not rows or rows[0][1] != list(CORRECTIONS):
+        raise ValueError(f"{path}, line 1: expected {','.join(CORRECTIONS)!r}")
+    for number, row in rows[1:]:
+        if len(row) != len(CORRECTIONS):
+            raise ValueError(f"{path}, line {number}: expected 2 cells, got {row}")
+    return rows[1:]
 
 
 def custom_list(dataset: BaseDataset, changed: Mapping[str, str]) -> str:

@@ -1,10 +1,18 @@
 """What all retrieval data sets share: the classes held out of training."""
 
+from pathlib import Path
+
 import pytest
 
-from semamb_mm.pretrain import CUBRetrieval
+from semamb_mm.pretrain import LPW, MARS, CARS196Retrieval, CUBRetrieval, Market1501
 from semamb_mm.pretrain.datasets.retrieval_dataset import last_groups
-from tests.trees.retrieval import make_cub
+from tests.trees.retrieval import (
+    make_cars,
+    make_cub,
+    make_lpw,
+    make_market1501,
+    make_mars,
+)
 
 
 def names_and_classes(dataset):
@@ -33,6 +41,58 @@ def test_val_and_train_only_are_the_training_classes(tmp_path):
     assert len(half.metainfo["classes"]) == 5
     with pytest.raises(ValueError, match="val_share lies in .0, 1., not 0"):
         CUBRetrieval(root, split="val", val_share=0)
+
+
+@pytest.mark.parametrize(
+    "build, make",
+    [
+        (CARS196Retrieval, make_cars),
+        (Market1501, make_market1501),
+        (MARS, make_mars),
+        (LPW, make_lpw),
+    ],
+)
+def test_corrections_change_the_classes_of_their_images_alone(build, make, tmp_path):
+    """Also where labels are Matlab files, folders or file names."""
+    root = Path(make(tmp_path / "data"))
+    before = names_and_classes(build(str(root)))
+    files = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    image = min(before)
+    other = max(name for name in before.values() if name != before[image])
+    path = tmp_path / "corrected.csv"
+    path.write_text(build(str(root)).corrected_list({image: other}))
+    corrected = build(str(root), corrections=str(path))
+    assert names_and_classes(corrected) == {**before, image: other}
+    assert files == {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    fields = [
+        {k: v for k, v in info.items() if k not in ("gt_label", "sample_idx")}
+        for data in (build(str(root)), corrected)
+        for info in map(data.get_data_info, range(len(data)))
+    ]
+    assert fields[: len(before)] == fields[len(before) :]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("image,class\nimages/none.jpg,001.a\n", "line 2: image 'images/none.jpg'"),
+        ("image,class\n{image},no bird\n", "line 2: class 'no bird' is not in train"),
+        ("image,label\n", "line 1: expected 'image,class'"),
+        ("image,class\n{image}\n", "line 2: expected 2 cells"),
+        ("", "line 1: expected 'image,class'"),
+    ],
+)
+def test_corrections_that_do_not_fit_are_told(text, message, tmp_path):
+    root = make_cub(tmp_path, classes=4)
+    image = min(names_and_classes(CUBRetrieval(root))).removeprefix(f"{root}/")
+    path = tmp_path / "corrected.csv"
+    path.write_text(text.format(image=image))
+    with pytest.raises(ValueError, match=message):
+        CUBRetrieval(root, corrections=str(path))
+    with pytest.raises(ValueError, match="split is 'test'"):
+        CUBRetrieval(root, split="test", corrections=str(path))
+    with pytest.raises(FileNotFoundError, match="corrections: no file"):
+        CUBRetrieval(root, corrections=str(tmp_path / "none.csv"))
 
 
 @pytest.mark.parametrize(

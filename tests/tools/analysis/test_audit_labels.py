@@ -2,11 +2,13 @@
 
 import csv
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mmpretrain.datasets import CustomDataset
 
+from semamb_mm.pretrain.datasets import OmniglotRetrieval
 from tests.tools.conftest import LABEL_NOISE
 from tools.analysis import audit_labels
 
@@ -57,24 +59,47 @@ def test_out_of_fold_goes_on_where_it_stopped(call, tmp_path):
 
 def test_corrected_labels_are_written_on_demand_elsewhere(call, characters, tmp_path):
     before = sorted(path.stat().st_mtime_ns for path in characters.rglob("*"))
-    path = tmp_path / "corrected.txt"
+    path = tmp_path / "corrected.csv"
     call()
     assert not path.exists()
-    said = call("--precision", "0.01", "--corrected", path)
-    rows = rows_of(tmp_path)
-    suspects = [row for row in rows if row["suspect"] == "1"]
-    assert f"{len(suspects)} labels replaced" in said
-    custom = CustomDataset(ann_file=str(path), data_root="", metainfo=None)
-    assert len(custom) == 160
-    new = {
-        custom.get_data_info(i)["img_path"]: custom.get_data_info(i) for i in range(160)
-    }
-    classes = sorted({row["label"] for row in rows})
-    for row in rows:
-        expected = row["likely_label"] if row["suspect"] == "1" else row["label"]
-        assert classes[new[row["image"]]["gt_label"]] == expected
+    suspects = sum(row["suspect"] == "1" for row in rows_of(tmp_path))
+    said = call("--corrected", path)
+    assert f"{suspects} labels replaced" in said
+    assert path.read_text().splitlines()[0] == "image,class"
+    assert len(path.read_text().splitlines()) == 1 + suspects
     assert before == sorted(p.stat().st_mtime_ns for p in characters.rglob("*"))
-    with pytest.raises(SystemExit, match="corrected.txt exists already"):
+    with pytest.raises(SystemExit, match="corrected.csv exists already"):
         call("--corrected", path)
     with pytest.raises(SystemExit, match="lies inside the data root"):
         call("--corrected", characters / "new.txt")
+
+
+def test_what_is_written_is_read_by_the_data_set(characters, tmp_path, capsys):
+    dataset = OmniglotRetrieval(str(characters))
+    labels = np.array(dataset.get_gt_labels())
+    suspects = np.arange(len(labels)) % 7 == 3
+    likely = (labels + 2) % len(dataset.metainfo["classes"])
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    paths = [info["img_path"] for info in infos]
+    images = SimpleNamespace(paths=paths, classes=dataset.metainfo["classes"])
+    audit = SimpleNamespace(suspects=suspects, likely=likely)
+    path = tmp_path / "corrected.csv"
+    audit_labels.write_corrected(path, dataset, audit, images)
+    assert f"{suspects.sum()} labels replaced" in capsys.readouterr().out
+    again = OmniglotRetrieval(str(characters), corrections=str(path))
+    np.testing.assert_array_equal(
+        again.get_gt_labels(), np.where(suspects, likely, labels)
+    )
+
+
+def test_other_data_sets_get_the_list_of_mmpretrains_own(characters, tmp_path):
+    paths = sorted(str(path) for path in characters.rglob("*.png"))[:6]
+    lines = "".join(f"{path} {i % 2}\n" for i, path in enumerate(paths))
+    (tmp_path / "list.txt").write_text(lines)
+    stock = dict(data_root="", metainfo=dict(classes=("alpha", "beta")))
+    dataset = CustomDataset(ann_file=str(tmp_path / "list.txt"), **stock)
+    images = SimpleNamespace(paths=paths, classes=("alpha", "beta"))
+    audit = SimpleNamespace(suspects=np.arange(6) == 2, likely=np.ones(6, int))
+    audit_labels.write_corrected(tmp_path / "new.txt", dataset, audit, images)
+    new = CustomDataset(ann_file=str(tmp_path / "new.txt"), **stock)
+    assert list(new.get_gt_labels()) == [0, 1, 1, 1, 0, 1]
