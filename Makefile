@@ -9,7 +9,7 @@ PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 # Rooms of which at least 95 % must be run by the tests.
 COVERED = functional faces formats metric_learning
 
-.PHONY: help install doctor demo demo-retrieval gpu-check test coverage lint clean
+.PHONY: help install doctor demo demo-retrieval gpu-check test coverage lint docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -42,5 +42,16 @@ coverage: install  ## the test suite, and which lines it runs
 lint: install  ## ruff (rules and format) and mypy
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
 
+# Needs neither torch nor OpenMMLab: docstrings are read, not imported.
+DOCS = .docs-venv
+
+docs:  ## build the documentation site into .docs-site, warnings being errors
+	@cmp -s requirements/docs.txt $(DOCS)/made-with || { \
+		$${PYTHON:-python3} -m venv --clear $(DOCS) && \
+		$(DOCS)/bin/python -m pip install -q --disable-pip-version-check \
+			-r requirements/docs.txt && cp requirements/docs.txt $(DOCS)/made-with; }
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
+	@echo "Open .docs-site/index.html"
+
 clean:  ## remove the environment and everything made by demo and tests
-	rm -rf .venv demo_output demo_retrieval_output work_dirs build *.egg-info semamb_mm/.mim
+	rm -rf .venv .docs-venv .docs-site demo_output demo_retrieval_output work_dirs build *.egg-info semamb_mm/.mim

@@ -116,8 +116,8 @@ step "MMDetection, MMPose, MMPretrain, mim" "$net" \
 step "xtcocotools" "$net, and that a C compiler works" \
     $r/6-xtcocotools.txt pip install --no-deps --no-build-isolation \
     --no-binary xtcocotools -r $r/6-xtcocotools.txt
-step "test tools" "$net" $r/7-tests.txt \
-    pip install -r $r/7-tests.txt -c $r/1-torch.txt -c $r/2-build.txt
+step "test tools" "$net" "$r/7-tests.txt $r/docs.txt" \
+    pip install -r $r/7-tests.txt -r $r/docs.txt -c $r/1-torch.txt -c $r/2-build.txt
 step "semamb_mm itself, editable" "report it with the log" \
     "setup.py pyproject.toml semamb_mm/version.py" \
     pip install --no-deps --no-build-isolation -e .

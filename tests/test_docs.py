@@ -12,7 +12,12 @@ from tests import ROOT
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("README.md", "CONTRIBUTING.md", "docs/*.md", "configs/*/README.md")
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/**/*.md",
+        "configs/*/README.md",
+    )
     for path in ROOT.glob(pattern)
 )
 FOLDERS = "benchmarks|configs|docs|requirements|semamb_mm|studies|tests|tools"
@@ -117,8 +122,9 @@ def test_make_commands_exist(page):
 
 
 def test_every_page_is_in_the_index():
-    for path in (ROOT / "docs").glob("*.md"):
-        assert path.name == "README.md" or f"({path.name})" in read("docs/README.md")
+    for path in (ROOT / "docs").rglob("*.md"):
+        name = path.relative_to(ROOT / "docs").as_posix()
+        assert name == "README.md" or f"({name})" in read("docs/README.md")
 
 
 def test_the_checks_see_what_is_missing():
