@@ -17,7 +17,7 @@ With --corrected PATH the labels are written with the likely class in place of e
 suspect's: in the data set's own format where that is a list (CUB, Stanford Online
 Products, In-Shop), for our other data sets as their option corrections=PATH reads it,
 and otherwise for MMPretrain's CustomDataset. Look at the page first. The data set
-itself is never touched.
+itself is never touched. The images of a tracklet are corrected together, or not.
 
 Works with EmbeddingRetriever and ImageClassifier, and a head that classifies.
 """
@@ -141,16 +141,46 @@ def report(audit, true):
 
 
 def write_corrected(path, dataset, audit, images):
-    """Write the labels with the likely class in place of each suspect's."""
+    """Write the labels with the likely class in place of each suspect's.
+
+    Labels that the data set's own corrections changed stay changed.
+    """
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    suspects, likely = audit.suspects, audit.likely
+    if "tracklet_id" in infos[0]:
+        tracklets = np.array([info["tracklet_id"] for info in infos])
+        suspects, likely = by_tracklet(tracklets, suspects, likely)
     changed = {
-        images.paths[i]: images.classes[audit.likely[i]]
-        for i in np.flatnonzero(audit.suspects)
+        images.paths[i]: images.classes[likely[i]] for i in np.flatnonzero(suspects)
     }
+    count = len(changed)
+    changed = {**getattr(dataset, "corrected", {}), **changed}
     own = getattr(dataset, "corrected_list", None)
     text = own(changed) if own else custom_list(dataset, changed)
     with atomic_write(path) as file:
         file.write(text)
-    print(f"wrote {path}: {len(changed)} labels replaced")
+    print(f"wrote {path}: {count} labels replaced")
+
+
+def by_tracklet(tracklets, suspects, likely):
+    """Let a tracklet's images decide together, as they show one person.
+
+    Args:
+        tracklets: ``(n,)`` tracklet of each image.
+        suspects: ``(n,)`` bool.
+        likely: ``(n,)`` likely class of each image.
+
+    Returns:
+        Suspects and likely classes: all images of a tracklet and their most frequent
+        one where most are suspects with it, otherwise none of them.
+    """
+    suspects, likely = suspects.copy(), likely.copy()
+    for tracklet in np.unique(tracklets[suspects]):
+        mine = tracklets == tracklet
+        classes, counts = np.unique(likely[mine & suspects], return_counts=True)
+        suspects[mine] = 2 * counts.max() > mine.sum()
+        likely[mine] = classes[counts.argmax()]
+    return suspects, likely
 
 
 if __name__ == "__main__":

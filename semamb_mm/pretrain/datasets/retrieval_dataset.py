@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -88,6 +89,7 @@ class RetrievalDataset(BaseDataset):
             )
         self.val_share = val_share
         self.corrections = corrections
+        self.corrected: dict[str, str] = {}  # image to class, of corrections
         kwargs.setdefault("ann_file", "")
         kwargs.setdefault("test_mode", split in ("val", "test"))
         super().__init__(data_root=data_root, **kwargs)
@@ -126,7 +128,10 @@ class RetrievalDataset(BaseDataset):
         return text.getvalue()
 
     def _below_root(self, path: str) -> str:
-        return str(path).removeprefix(f"{self.data_root}".rstrip("/") + "/")
+        root = str(self.data_root)
+        if "://" in root:
+            return str(path).removeprefix(root.rstrip("/") + "/")
+        return Path(os.path.relpath(path, root)).as_posix()
 
     def _correct(self, samples: list[dict]) -> None:
         """Give images the classes that ``corrections`` says."""
@@ -140,6 +145,7 @@ class RetrievalDataset(BaseDataset):
                     f"expected the corrections of {self.data_root}"
                 )
             of[image]["gt_label"] = label[name]
+            self.corrected[of[image]["img_path"]] = name
 
     def load_data_list(self) -> list[dict]:
         """The samples, some with wrong labels if asked for."""

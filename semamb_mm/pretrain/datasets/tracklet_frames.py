@@ -83,8 +83,9 @@ class TrackletFrames:
             if labels.setdefault(key, info["gt_label"]) != info["gt_label"]:
                 raise ValueError(
                     f"TrackletFrames: tracklet {key[1]} has the labels {labels[key]} "
-                    f"and {info['gt_label']}. Label noise is planted image by image "
-                    "and cannot be used here"
+                    f"and {info['gt_label']}. All images of a tracklet need "
+                    "one: label_noise, which is planted image by image, and "
+                    "corrections of some of its images cannot be used here"
                 )
             members.setdefault(key, []).append(index)
         return [np.array(indices) for indices in members.values()]

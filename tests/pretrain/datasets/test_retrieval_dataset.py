@@ -52,7 +52,9 @@ def test_val_and_train_only_are_the_training_classes(tmp_path):
         (LPW, make_lpw),
     ],
 )
-def test_corrections_change_the_classes_of_their_images_alone(build, make, tmp_path):
+def test_corrections_change_the_classes_of_their_images_alone(
+    build, make, tmp_path, monkeypatch
+):
     """Also where labels are Matlab files, folders or file names."""
     root = Path(make(tmp_path / "data"))
     before = names_and_classes(build(str(root)))
@@ -63,6 +65,13 @@ def test_corrections_change_the_classes_of_their_images_alone(build, make, tmp_p
     path.write_text(build(str(root)).corrected_list({image: other}))
     corrected = build(str(root), corrections=str(path))
     assert names_and_classes(corrected) == {**before, image: other}
+    # However the root is spelled.
+    monkeypatch.chdir(tmp_path)
+    for spelled in ("data", "./data", "data/", f"{root}/"):
+        data_root = f"{spelled.rstrip('/')}/{root.relative_to(tmp_path / 'data')}"
+        data_root = data_root if spelled[0] != "/" else spelled
+        again = build(data_root, corrections=str(path))
+        assert list(again.get_gt_labels()) == list(corrected.get_gt_labels())
     assert files == {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     fields = [
         {k: v for k, v in info.items() if k not in ("gt_label", "sample_idx")}

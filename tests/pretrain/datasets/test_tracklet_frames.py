@@ -63,7 +63,7 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(ValueError, match="num_frames must be positive, got 0"):
         build(root, num_frames=0)
     with pytest.raises(
-        ValueError, match="tracklet .* has the labels . and .. Label no"
+        ValueError, match="tracklet .* has the labels . and .. All images"
     ):
         build(root, label_noise=0.3)
     birds = CUBRetrieval(make_cub(tmp_path / "cub"))

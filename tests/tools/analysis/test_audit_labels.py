@@ -90,6 +90,24 @@ def test_what_is_written_is_read_by_the_data_set(characters, tmp_path, capsys):
     np.testing.assert_array_equal(
         again.get_gt_labels(), np.where(suspects, likely, labels)
     )
+    # A second audit keeps what the first one has corrected.
+    audit.suspects = np.arange(len(labels)) % 7 == 4
+    audit.likely = (labels + 1) % len(again.metainfo["classes"])
+    second = tmp_path / "second.csv"
+    audit_labels.write_corrected(second, again, audit, images)
+    after = OmniglotRetrieval(str(characters), corrections=str(second))
+    expected = np.where(suspects, likely, labels)
+    expected[audit.suspects] = audit.likely[audit.suspects]
+    np.testing.assert_array_equal(after.get_gt_labels(), expected)
+
+
+def test_a_tracklets_images_are_corrected_together_or_not():
+    tracklets = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    suspects = np.array([1, 1, 0, 1, 0, 0, 1, 1], bool)
+    likely = np.array([5, 5, 3, 4, 3, 3, 7, 8])
+    found, classes = audit_labels.by_tracklet(tracklets, suspects, likely)
+    assert found.tolist() == [True] * 3 + [False] * 5
+    assert classes[:3].tolist() == [5, 5, 5]
 
 
 def test_other_data_sets_get_the_list_of_mmpretrains_own(characters, tmp_path):
