@@ -294,7 +294,9 @@ def use_targets(config: Config, path: str) -> None:
         config: Is changed.
         path: See ``LatentTargetHook(targets=...)``.
     """
-    old = _latent_target_hook(config) or {}
+    from semamb_mm.pose.finished.search import latent_target_hook_among
+
+    old = latent_target_hook_among(config) or {}
     kept = {name: old[name] for name in ("freeze", "suspects") if name in old}
     _set_latent_target_hook(config, dict(kept, targets=path))
 
@@ -306,14 +308,10 @@ def use_suspects(config: Config, path: str) -> None:
         config: Is changed.
         path: See ``LatentTargetHook(suspects=dict(file=...))``.
     """
-    old = _latent_target_hook(config) or {}
+    from semamb_mm.pose.finished.search import latent_target_hook_among
+
+    old = latent_target_hook_among(config) or {}
     _set_latent_target_hook(config, dict(old, suspects=dict(file=path)))
-
-
-def _latent_target_hook(config: Config) -> dict | None:
-    hooks = config.get("custom_hooks") or ()
-    old = [hook for hook in hooks if hook["type"] == "LatentTargetHook"]
-    return old[0] if old else None
 
 
 def _set_latent_target_hook(config: Config, options: dict) -> None:

@@ -132,6 +132,15 @@ def searching(**options) -> Change:
     return change
 
 
+def at_ratio(ratio: float) -> Change:
+    """Set sigma_2^2 / sigma_1^2 of the paper's search; its config has 0.1."""
+
+    def change(config: Config) -> None:
+        hook(config).search.likelihood *= (ratio / 0.1) ** 0.5
+
+    return change
+
+
 def latent_targets(**options) -> Change:
     """Change options of the LatentTargetHook."""
     return lambda config: hook(config).update(options)
@@ -206,7 +215,6 @@ class Method:
     afterwards: bool = False
 
 
-PAPER_LIKELIHOOD = 0.1075  # of configs/_base_/alignment_paper.py
 # Take several trainings: only if they are asked for.
 RATIOS = {"": 0.1, ", ratio 1": 1.0, ", ratio 0.01": 0.01}
 ON_REQUEST = (
@@ -440,9 +448,8 @@ def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
         ),
     }
     for name, ratio in RATIOS.items():
-        likelihood = PAPER_LIKELIHOOD * (ratio / 0.1) ** 0.5
         methods[f"paper, afterwards{name}"] = Method(
-            paper, (searching(likelihood=likelihood),), afterwards=True
+            paper, (at_ratio(ratio),), afterwards=True
         )
     if truth:
         methods["perfect targets"] = Method(

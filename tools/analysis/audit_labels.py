@@ -106,7 +106,7 @@ def main(argv=None):
     report(audit, true)
     print(f"wrote labels.csv and audit.html into {out_dir}")
     if args.corrected:
-        write_corrected(args.corrected, dataset, audit, images)
+        write_corrected(args.corrected, dataset, infos, audit)
 
 
 def refuse_to_overwrite(args, dataset):
@@ -140,18 +140,18 @@ def report(audit, true):
         )
 
 
-def write_corrected(path, dataset, audit, images):
+def write_corrected(path, dataset, infos, audit):
     """Write the labels with the likely class in place of each suspect's.
 
     Labels that the data set's own corrections changed stay changed.
     """
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    classes = dataset.metainfo["classes"]
     suspects, likely = audit.suspects, audit.likely
     if "tracklet_id" in infos[0]:
         tracklets = np.array([info["tracklet_id"] for info in infos])
         suspects, likely = by_tracklet(tracklets, suspects, likely)
     changed = {
-        images.paths[i]: images.classes[likely[i]] for i in np.flatnonzero(suspects)
+        infos[i]["img_path"]: classes[likely[i]] for i in np.flatnonzero(suspects)
     }
     count = len(changed)
     changed = {**getattr(dataset, "corrected", {}), **changed}

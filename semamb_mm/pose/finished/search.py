@@ -345,9 +345,13 @@ def latent_target_hook(config: Config) -> ConfigDict | None:
         config: With the hook among ``custom_hooks``, or ``latent_target_hook`` to put
             there, as in ``configs/_base_``.
     """
+    return latent_target_hook_among(config) or config.get("latent_target_hook")
+
+
+def latent_target_hook_among(config: Config) -> ConfigDict | None:
+    """Return the options of the ``LatentTargetHook`` among a config's hooks."""
     hooks = config.get("custom_hooks") or ()
-    found = [hook for hook in hooks if hook["type"] == "LatentTargetHook"]
-    return found[0] if found else config.get("latent_target_hook")
+    return next((hook for hook in hooks if hook["type"] == "LatentTargetHook"), None)
 
 
 def _plain(options):

@@ -80,11 +80,9 @@ def test_what_is_written_is_read_by_the_data_set(characters, tmp_path, capsys):
     suspects = np.arange(len(labels)) % 7 == 3
     likely = (labels + 2) % len(dataset.metainfo["classes"])
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    paths = [info["img_path"] for info in infos]
-    images = SimpleNamespace(paths=paths, classes=dataset.metainfo["classes"])
     audit = SimpleNamespace(suspects=suspects, likely=likely)
     path = tmp_path / "corrected.csv"
-    audit_labels.write_corrected(path, dataset, audit, images)
+    audit_labels.write_corrected(path, dataset, infos, audit)
     assert f"{suspects.sum()} labels replaced" in capsys.readouterr().out
     again = OmniglotRetrieval(str(characters), corrections=str(path))
     np.testing.assert_array_equal(
@@ -94,7 +92,8 @@ def test_what_is_written_is_read_by_the_data_set(characters, tmp_path, capsys):
     audit.suspects = np.arange(len(labels)) % 7 == 4
     audit.likely = (labels + 1) % len(again.metainfo["classes"])
     second = tmp_path / "second.csv"
-    audit_labels.write_corrected(second, again, audit, images)
+    infos = [again.get_data_info(i) for i in range(len(again))]
+    audit_labels.write_corrected(second, again, infos, audit)
     after = OmniglotRetrieval(str(characters), corrections=str(second))
     expected = np.where(suspects, likely, labels)
     expected[audit.suspects] = audit.likely[audit.suspects]
@@ -116,8 +115,8 @@ def test_other_data_sets_get_the_list_of_mmpretrains_own(characters, tmp_path):
     (tmp_path / "list.txt").write_text(lines)
     stock = dict(data_root="", metainfo=dict(classes=("alpha", "beta")))
     dataset = CustomDataset(ann_file=str(tmp_path / "list.txt"), **stock)
-    images = SimpleNamespace(paths=paths, classes=("alpha", "beta"))
+    infos = [dataset.get_data_info(i) for i in range(6)]
     audit = SimpleNamespace(suspects=np.arange(6) == 2, likely=np.ones(6, int))
-    audit_labels.write_corrected(tmp_path / "new.txt", dataset, audit, images)
+    audit_labels.write_corrected(tmp_path / "new.txt", dataset, infos, audit)
     new = CustomDataset(ann_file=str(tmp_path / "new.txt"), **stock)
     assert list(new.get_gt_labels()) == [0, 1, 1, 1, 0, 1]
