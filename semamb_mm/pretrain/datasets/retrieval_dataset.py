@@ -128,9 +128,8 @@ class RetrievalDataset(BaseDataset):
         return text.getvalue()
 
     def _below_root(self, path: str) -> str:
-        root = str(self.data_root)
-        if "://" in root:
-            return str(path).removeprefix(root.rstrip("/") + "/")
+        # Either may be in a file backend's form, such as zip://data/small1.zip/a.png.
+        path, root = (str(p).rpartition("://")[2] for p in (path, self.data_root))
         return Path(os.path.relpath(path, root)).as_posix()
 
     def _correct(self, samples: list[dict]) -> None:

@@ -128,3 +128,21 @@ def test_missing_member_is_named(tmp_path):
     path = f"zip://{tmp_path}/images_evaluation.zip/images_evaluation/nothing.png"
     with pytest.raises(FileNotFoundError, match=r"images_evaluation.zip has no .*noth"):
         LoadImageFromFile()(dict(img_path=path))
+
+
+def test_corrections_of_archives_are_below_the_root_from_any_folder(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "data").mkdir()
+    root = make_archives(tmp_path / "data")
+    before = OmniglotRetrieval(root)
+    image = before.get_data_info(1)["img_path"]
+    path = tmp_path / "corrected.csv"
+    path.write_text(before.corrected_list({image: before.metainfo["classes"][-1]}))
+    row = path.read_text().splitlines()[1]
+    assert row.startswith("images_background_small1.zip/images_background_small1/")
+    monkeypatch.chdir(tmp_path)
+    for spelled in (root, "data", "./data/"):
+        after = OmniglotRetrieval(spelled, corrections=str(path)).get_gt_labels()
+        changed = np.flatnonzero(after != before.get_gt_labels())
+        assert changed.tolist() == [1]
