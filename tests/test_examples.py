@@ -44,7 +44,10 @@ def test_examples_run(name):
 
 
 def test_every_example_can_run():
-    """``Example:`` sections hold commands, so that the test above runs them."""
+    """``Example:`` sections hold commands, so that the test above runs them.
+
+    Or lines for a config, which ``test_reference`` runs.
+    """
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):
             for text in docstrings(path):
@@ -52,4 +55,5 @@ def test_every_example_can_run():
                 for start in ("Example:", "Examples:"):
                     if start in lines:
                         after = lines[lines.index(start) + 1 :]
-                        assert any(line.startswith(">>>") for line in after), path
+                        starts = (">>>", "```python")
+                        assert any(line.startswith(starts) for line in after), path

@@ -28,6 +28,16 @@ class OSMCAALoss(nn.Module):
     :func:`semamb_mm.functional.weighted_contrastive_loss`. MMPretrain's
     registry has this class under the same name.
 
+    Example:
+        ```python
+        # Of an OSMCAAHead:
+        model = dict(head=dict(loss=dict(type='OSMCAALoss', osm=True, caa=True)))
+        ```
+
+        >>> embeddings, labels = torch.eye(4), torch.tensor([0, 0, 1, 1])
+        >>> round(OSMCAALoss(caa=False)(embeddings, labels).item(), 3)
+        0.5
+
     Args:
         osm (bool): Weight pairs by online soft mining. Defaults to ``True``.
         caa (bool): Weight samples by class-aware attention; needs
@@ -55,11 +65,6 @@ class OSMCAALoss(nn.Module):
 
     Raises:
         ValueError: On an option out of range.
-
-    Example:
-        >>> embeddings, labels = torch.eye(4), torch.tensor([0, 0, 1, 1])
-        >>> round(OSMCAALoss(caa=False)(embeddings, labels).item(), 3)
-        0.5
     """
 
     def __init__(

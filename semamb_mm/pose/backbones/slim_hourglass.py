@@ -20,6 +20,17 @@ class SlimHourglassNet(HourglassNet):
     on a CPU, and stride 2 halves the heatmap's cell, which semantic alignment
     asks for: a cell should be finer than the annotators' noise.
 
+    Example:
+        ```python
+        # In place of HourglassNet; heatmaps have a quarter of the image's side.
+        model = dict(
+            backbone=dict(
+                _delete_=True, type='SlimHourglassNet', stage_channels=(32, 32, 48),
+                stage_blocks=(1, 1, 1), downsample_times=2, num_stacks=1,
+                feat_channel=32, stem_stride=4),
+            head=dict(in_channels=32))
+        ```
+
     Args:
         stage_channels (Sequence[int]): Channels of each level; the first is
             the stem's width too.

@@ -322,6 +322,13 @@ class Face300VWVideoDataset(_Face300VW):
     :class:`~semamb_mm.pose.datasets.VideoShuffleSampler`; with
     ``persistent_workers=True`` each worker keeps its decoders.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='Face300VWVideoDataset', data_root='data/300vw',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): Folder of the videos' folders.
         split (str): ``'train'`` (50 videos), ``'category1'``, ``'category2'``,
@@ -422,6 +429,13 @@ class Face300VWFrameDataset(_Face300VW):
     ``on_mismatch='skip'`` takes those. Arguments and samples are those of
     :class:`Face300VWVideoDataset`, without ``max_open``; images may be .jpg, .png or
     .bmp, all of a video of one size.
+
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='Face300VWFrameDataset', data_root='data/300vw',
+            pipeline=_base_.train_pipeline))
+        ```
     """
 
     layout = FRAMES

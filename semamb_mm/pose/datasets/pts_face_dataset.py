@@ -32,12 +32,7 @@ class PtsFaceDataset(BaseCocoStyleDataset):
     """Face images, each with a ``.pts`` file of the same stem beside it.
 
     Takes every image below the folders ``data_root``/``data_prefix['img']``, in
-    sorted order, or only those that list files name. 300W's training set is three
-    such folders::
-
-        dict(type='PtsFaceDataset', data_root='data/300w',
-             data_prefix=dict(img=['afw', 'helen/trainset', 'lfpw/trainset']),
-             exclude=['*_mirror'])
+    sorted order, or only those that list files name.
 
     The bounding box is that of the landmarks. A landmark outside the image keeps its
     coordinates and is marked invisible; one that lies farther outside than the
@@ -45,6 +40,16 @@ class PtsFaceDataset(BaseCocoStyleDataset):
 
     Besides MMPose's own fields each sample has ``sample_key``, its path below
     ``data_root`` without suffix.
+
+    Example:
+        300W's training set is three folders:
+
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='PtsFaceDataset', data_root='data/300w',
+            data_prefix=dict(img=['afw', 'helen/trainset', 'lfpw/trainset']),
+            exclude=['*_mirror'], pipeline=_base_.train_pipeline))
+        ```
 
     Args:
         data_root: root of the folders and list files.

@@ -24,18 +24,8 @@ _MODES = ("mean", "random", "all")
 class SeveralAnnotatorsDataset(BaseCocoStyleDataset):
     """The samples of a stock data set, with the annotations of several people.
 
-    Each annotator has files of their own, which a data set of MMPose's reads::
-
-        dict(type='SeveralAnnotatorsDataset',
-             source=dict(type='AP10KDataset', data_root='data/mice',
-                         data_prefix=dict(img='images/')),
-             annotators=dict(anna=dict(ann_file='anna.json'),
-                             ben=dict(ann_file='ben.json')),
-             pipeline=train_pipeline)
-
-    or all are in one COCO json, whose annotations name their annotator::
-
-             source=dict(..., ann_file='all.json'), annotator_key='annotator'
+    Each annotator has files of their own, which a data set of MMPose's reads, or all
+    are in one COCO json, whose annotations name their annotator.
 
     Landmarks, samples and images may be missing. Samples are the same if their image's
     path below ``data_prefix['img']`` is, without suffix; of several in an image those
@@ -49,6 +39,29 @@ class SeveralAnnotatorsDataset(BaseCocoStyleDataset):
       which ``LatentTargetHook(consensus=...)`` makes targets;
     - ``annotator``, the name of the one whose annotation ``keypoints`` are, if it is
       one's; ``PackPoseInputs`` keeps it in the meta information.
+
+    Example:
+        A file for each annotator:
+
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='SeveralAnnotatorsDataset',
+            source=dict(type='AP10KDataset', data_root='data/mice',
+                        data_prefix=dict(img='images/')),
+            annotators=dict(anna=dict(ann_file='anna.json'),
+                            ben=dict(ann_file='ben.json')),
+            pipeline=_base_.train_pipeline))
+        ```
+
+        One file of all:
+
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='SeveralAnnotatorsDataset',
+            source=dict(type='AP10KDataset', data_root='data/mice',
+                        data_prefix=dict(img='images/'), ann_file='all.json'),
+            annotator_key='annotator', pipeline=_base_.train_pipeline))
+        ```
 
     Args:
         source (dict): Config of the stock data set, without ``pipeline``.

@@ -36,6 +36,13 @@ class SyntheticFaceDataset(BaseCocoStyleDataset):
     image pixels, ``keypoints_visible`` (1, 68), ``bbox`` (1, 4) xyxy around the
     annotated landmarks, and ``sample_key``.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='SyntheticFaceDataset', num_samples=100, seed=1,
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         num_samples: number of faces.
         seed: which faces; sets of different seeds share none.

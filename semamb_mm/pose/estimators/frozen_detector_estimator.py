@@ -17,6 +17,17 @@ class FrozenDetectorEstimator(TopdownPoseEstimator):
     Prediction is :class:`mmpose.models.TopdownPoseEstimator`'s, and so are the
     checkpoints: they load into either class.
 
+    Example:
+        ```python
+        load_from = 'work_dirs/my_config/epoch_60.pth'
+        model = dict(
+            type='FrozenDetectorEstimator',
+            head=dict(type='SemanticAlignmentHead', refiner=dict(type='GHCU')))
+        *steps, pack = _base_.train_pipeline
+        train_pipeline = [*steps, dict(pack, pack_transformed=True)]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
+
     Raises:
         ValueError: If the head has no refiner, or a checkpoint of another detector
             is loaded.

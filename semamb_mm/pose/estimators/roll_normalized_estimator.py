@@ -71,6 +71,14 @@ class RollNormalizedEstimator(TopdownPoseEstimator):
     For the paper's rows '+ Norm', of whose details we have no source. Ours: that one
     network makes both passes, the roll's measure, and that the second crop is cut
     from the first, so that its corners are empty (grey) where that does not reach.
+
+    Example:
+        ```python
+        model = dict(type='RollNormalizedEstimator')
+        *steps, affine, target, pack = _base_.train_pipeline
+        train_pipeline = [*steps, dict(type='NormalizeRoll'), affine, target, pack]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
     """
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
@@ -122,6 +130,17 @@ class RollNormalizedFrozenEstimator(RollNormalizedEstimator, FrozenDetectorEstim
     """A :class:`RollNormalizedEstimator` of which only the refiner is trained.
 
     The second stage of such a detector with a :class:`GHCU`.
+
+    Example:
+        ```python
+        load_from = 'work_dirs/my_config/epoch_60.pth'
+        model = dict(
+            type='RollNormalizedFrozenEstimator',
+            head=dict(type='SemanticAlignmentHead', refiner=dict(type='GHCU')))
+        *steps, pack = _base_.train_pipeline
+        train_pipeline = [*steps, dict(pack, pack_transformed=True)]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
 
     Raises:
         ValueError: If the head has no refiner.

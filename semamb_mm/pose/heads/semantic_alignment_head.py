@@ -30,6 +30,12 @@ class SemanticAlignmentHead(SemanticAlignmentMixin):
     head with its defaults, ``state_dict`` keys and outputs, whose heatmaps
     :class:`LatentTargetHook` can observe and search.
 
+    Example:
+        ```python
+        # All other arguments stay as they are.
+        model = dict(head=dict(type='SemanticAlignmentHead'))
+        ```
+
     Args:
         **kwargs: The stock head's, and :class:`SemanticAlignmentMixin`'s: ``search``
             and ``refiner``.
@@ -60,6 +66,12 @@ class SemanticAlignmentHeatmapHead(SemanticAlignmentHead, HeatmapHead):
 
     Checkpoints of before, when this package's single-stage head was a ``CPMHead``,
     load too.
+
+    Example:
+        ```python
+        # In place of HeatmapHead; all other arguments stay.
+        model = dict(head=dict(type='SemanticAlignmentHeatmapHead'))
+        ```
 
     Raises:
         ValueError: Also if such a checkpoint has no deconvolutions and this head has.
@@ -177,6 +189,12 @@ class SemanticAlignmentCPMHead(SemanticAlignmentHead, _ConvolvedCPMHead):
 
     With one stage it also takes several feature maps, and reads the last one.
 
+    Example:
+        ```python
+        # In place of CPMHead; all other arguments stay.
+        model = dict(head=dict(type='SemanticAlignmentCPMHead'))
+        ```
+
     Args:
         in_channels (int | Sequence[int]): Channels of the feature maps.
         out_channels (int): Channels of the heatmaps.
@@ -195,12 +213,25 @@ class SemanticAlignmentMSPNHead(SemanticAlignmentMixin, MSPNHead):
 
     The heatmaps are those of the last unit of the last stage. A refiner is trained
     with the weights of the last level.
+
+    Example:
+        ```python
+        # In place of MSPNHead; all other arguments stay.
+        model = dict(head=dict(type='SemanticAlignmentMSPNHead'))
+        ```
     """
 
 
 @MODELS.register_module()
 class SemanticAlignmentViPNASHead(SemanticAlignmentMixin, ViPNASHead):
-    """A :class:`mmpose.models.ViPNASHead` that is observed, searched and refined."""
+    """A :class:`mmpose.models.ViPNASHead` that is observed, searched and refined.
+
+    Example:
+        ```python
+        # In place of ViPNASHead; all other arguments stay.
+        model = dict(head=dict(type='SemanticAlignmentViPNASHead'))
+        ```
+    """
 
 
 _EITHER = {False: SemanticAlignmentHeatmapHead, True: SemanticAlignmentCPMHead}

@@ -136,6 +136,12 @@ class SimCCAlignmentMixin(SemanticAlignmentMixin):
 class SemanticAlignmentRTMCCHead(SimCCAlignmentMixin, RTMCCHead):
     """RTMPose's :class:`mmpose.models.RTMCCHead`, whose landmarks can be searched.
 
+    Example:
+        ```python
+        # In place of RTMCCHead; all other arguments stay.
+        model = dict(head=dict(type='SemanticAlignmentRTMCCHead'))
+        ```
+
     Args:
         **kwargs: The stock head's.
     """
@@ -145,6 +151,12 @@ class SemanticAlignmentRTMCCHead(SimCCAlignmentMixin, RTMCCHead):
 class SemanticAlignmentRTMWHead(SimCCAlignmentMixin, RTMWHead):
     """RTMW's :class:`mmpose.models.RTMWHead`, whose landmarks can be searched.
 
+    Example:
+        ```python
+        # In place of RTMWHead; all other arguments stay.
+        model = dict(head=dict(type='SemanticAlignmentRTMWHead'))
+        ```
+
     Args:
         **kwargs: The stock head's.
     """
@@ -153,6 +165,12 @@ class SemanticAlignmentRTMWHead(SimCCAlignmentMixin, RTMWHead):
 @MODELS.register_module()
 class SemanticAlignmentSimCCHead(SimCCAlignmentMixin, SimCCHead):
     """A :class:`mmpose.models.SimCCHead` whose landmarks can be searched.
+
+    Example:
+        ```python
+        # In place of SimCCHead; all other arguments stay.
+        model = dict(head=dict(type='SemanticAlignmentSimCCHead'))
+        ```
 
     Args:
         **kwargs: The stock head's.

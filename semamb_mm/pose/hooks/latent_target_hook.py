@@ -58,6 +58,22 @@ class LatentTargetHook(Hook):
     first epoch on. They are not searched, and consensus does not see them. It works
     alone, too, with any head.
 
+    Example:
+        ```python
+        custom_hooks = [
+            *_base_.custom_hooks,
+            dict(type='LatentTargetHook', start=24, consensus=dict())]
+        ```
+
+        On targets that a tool has finished, without the labels that an audit doubts:
+
+        ```python
+        custom_hooks = [
+            *_base_.custom_hooks,
+            dict(type='LatentTargetHook', targets='targets.npz',
+                 suspects=dict(file='audit/landmarks.csv'))]
+        ```
+
     Args:
         start (int, optional): First epoch (or iteration) that searches, from 0: the
             detector must have roughly converged on the annotations by then. Needed

@@ -29,6 +29,14 @@ class LatentTargetVisualizationHook(Hook):
     :class:`LatentTargetHook`. A sample whose image cannot be read is left out with
     one warning.
 
+    Example:
+        ```python
+        custom_hooks = [
+            *_base_.custom_hooks,
+            dict(type='LatentTargetHook', start=24, consensus=dict()),
+            dict(type='LatentTargetVisualizationHook', interval=5)]
+        ```
+
     Args:
         interval (int): Epochs between pictures; iterations in iteration-based
             loops. Defaults to 1.

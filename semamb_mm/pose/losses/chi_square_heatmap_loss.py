@@ -22,6 +22,11 @@ class ChiSquareHeatmapLoss(nn.Module):
     rest of the map; there the plain square ``H^2`` is added (ours), without
     which a network need not be quiet elsewhere.
 
+    Example:
+        ```python
+        model = dict(head=dict(loss=dict(_delete_=True, type='ChiSquareHeatmapLoss')))
+        ```
+
     Args:
         radius_in_sigmas (float): Radius of the patch in standard deviations
             of the target's Gaussian. Defaults to 2.

@@ -56,6 +56,12 @@ class FaceNME(BaseMetric):
     (MMEngine puts ``_`` for ``/`` in the file's name), and so does
     ``save_best='auto'`` with the rule: it takes the first norm's NME.
 
+    Example:
+        ```python
+        val_evaluator = dict(_delete_=True, type='FaceNME', norms=('inter_ocular',))
+        test_evaluator = val_evaluator
+        ```
+
     Args:
         norms (Sequence[str]): Of ``'inter_pupil'``, ``'inter_ocular'``,
             ``'bbox_size'`` and ``'bbox_diagonal'``, see :func:`face_norms`.

@@ -42,6 +42,22 @@ class FaceVideoNME(FaceNME):
     'sequence_id', 'frame_number', 'category'))``. Samples may come in any order;
     those of a frame that came before do not count.
 
+    Example:
+        ```python
+        *steps, pack = _base_.val_pipeline
+        val_pipeline = [
+            *steps,
+            dict(pack, meta_keys=(
+                'id', 'img_path', 'input_size', 'input_center', 'input_scale',
+                'flip_indices', 'sequence_id', 'frame_number', 'category'))]
+        val_dataloader = dict(dataset=dict(
+            _delete_=True, type='Face300VWVideoDataset', data_root='data/300vw',
+            split='test', test_mode=True, pipeline=val_pipeline))
+        val_evaluator = dict(
+            _delete_=True, type='FaceVideoNME', norms=('inter_ocular',))
+        test_dataloader, test_evaluator = val_dataloader, val_evaluator
+        ```
+
     Args:
         groups (str | dict[str, str], optional): As in :class:`FaceNME`. Defaults to
             ``'category'``, of 300-VW's data sets.

@@ -33,6 +33,15 @@ class GHCU(nn.Module):
     of :class:`SemanticAlignmentHead`, which fills in ``num_keypoints`` and
     ``heatmap_size``.
 
+    Example:
+        ```python
+        model = dict(head=dict(
+            type='SemanticAlignmentHead', refiner=dict(type='GHCU', mode='threshold')))
+        *steps, pack = _base_.train_pipeline
+        train_pipeline = [*steps, dict(pack, pack_transformed=True)]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
+
     Args:
         num_keypoints (int): Number of landmarks K.
         heatmap_size (Sequence[int]): Width and height of the heatmaps, cells.

@@ -18,6 +18,13 @@ class HeatmapFailures(nn.Module):
     each face, from none to twice the given one, so that nearly whole and badly
     broken faces are both seen. Does nothing in evaluation mode.
 
+    Example:
+        ```python
+        # Of a head with a GHCU:
+        failures = dict(type='HeatmapFailures', remove=0.2, blur=0.1, displace=0.05)
+        model = dict(head=dict(refiner=dict(failures=failures)))
+        ```
+
     Args:
         remove (float): Mean share of landmarks removed. Defaults to 0.1.
         blur (float): Mean share of landmarks blurred. Defaults to 0.1.

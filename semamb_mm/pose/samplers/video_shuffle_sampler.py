@@ -37,6 +37,18 @@ class VideoShuffleSampler(Sampler):
     The order depends on the seed, the epoch, and the numbers of processes and workers
     alone, so that a resumed training goes on as it would have.
 
+    Example:
+        ```python
+        train_dataloader = dict(
+            batch_size=16, num_workers=2,
+            sampler=dict(
+                _delete_=True, type='VideoShuffleSampler', batch_size=16, num_workers=2,
+                parts=6),
+            dataset=dict(
+                _delete_=True, type='Face300VWVideoDataset', data_root='data/300vw',
+                max_open=16, pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         dataset (Dataset): A :class:`~semamb_mm.pose.datasets.Face300VWVideoDataset`
             (given by the runner).

@@ -71,6 +71,14 @@ class RandomFaceOcclusion(_DegradeFace):
     random texture, or a shaded colour; its edge is soft. Stands before the
     transforms that crop the face.
 
+    Example:
+        ```python
+        load, *steps = _base_.train_pipeline
+        degrade = dict(type='RandomFaceOcclusion', area=(0.1, 0.4), prob=0.5)
+        train_pipeline = [load, degrade, *steps]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
+
     Required Keys:
 
         - img
@@ -218,6 +226,14 @@ class RandomLowQuality(_DegradeFace):
 
     Sizes are relative to the face, so that large and small images lose alike.
     Stands before the transforms that crop the face.
+
+    Example:
+        ```python
+        load, *steps = _base_.train_pipeline
+        degrade = dict(type='RandomLowQuality', face_size=(20, 60), prob=0.5)
+        train_pipeline = [load, degrade, *steps]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
 
     Required Keys: those of :class:`RandomFaceOcclusion`.
 

@@ -24,6 +24,14 @@ class LoadLatentTargets(BaseTransform):
     :class:`LatentTargetHook` gives it the store; without a hook the sample passes
     through with its annotation.
 
+    Example:
+        ```python
+        # LatentTargetHook puts it there if it is missing.
+        load, *steps = _base_.train_pipeline
+        train_pipeline = [load, dict(type='LoadLatentTargets'), *steps]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
+
     Required Keys:
 
         - keypoints

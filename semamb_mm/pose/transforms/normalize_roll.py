@@ -23,6 +23,14 @@ class NormalizeRoll(BaseTransform):
     measure (:func:`~semamb_mm.faces.roll.face_roll`), the jitter and the share
     are ours.
 
+    Example:
+        ```python
+        *steps, affine, target, pack = _base_.train_pipeline
+        normalize = dict(type='NormalizeRoll', jitter=5.0, prob=0.5)
+        train_pipeline = [*steps, normalize, affine, target, pack]
+        train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+        ```
+
     Required Keys:
 
         - keypoints

@@ -33,6 +33,14 @@ class CARS196Retrieval(ZeroShotDataset):
     own name (``cars_train/cars_train/00001.jpg``) and the annotations into
     ``car_devkit/devkit``; both are found.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='CARS196Retrieval',
+            data_root='data/cars196', split='train',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): The data set's folder.
         crop (bool): With the car's ``bbox``, for :class:`CropToBox`.

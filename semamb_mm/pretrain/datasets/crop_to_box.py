@@ -11,6 +11,15 @@ from mmpretrain.registry import TRANSFORMS
 class CropToBox(BaseTransform):
     """Crop the image to the object's box; without one it stays whole.
 
+    Example:
+        ```python
+        load, *steps = _base_.train_pipeline
+        train_pipeline = [load, dict(type='CropToBox'), *steps]
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='CUBRetrieval', data_root='data/CUB_200_2011',
+            split='train', crop=True, pipeline=train_pipeline))
+        ```
+
     **Required Keys:** ``img``. **Optional Keys:** ``bbox``, ``(x1, y1, x2,
     y2)`` in pixels, the upper bounds exclusive. **Modified Keys:** ``img``,
     ``img_shape``. **Deleted Keys:** ``bbox``.

@@ -24,6 +24,14 @@ class CUBRetrieval(ZeroShotDataset):
         ├── classes.txt             class id, name
         └── bounding_boxes.txt      image id, x, y, width, height
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='CUBRetrieval',
+            data_root='data/CUB_200_2011', split='train',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): The folder ``CUB_200_2011``.
         crop (bool): With the bird's ``bbox``, for :class:`CropToBox`.

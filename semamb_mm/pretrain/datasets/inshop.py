@@ -33,6 +33,14 @@ class InShopRetrieval(QueryGalleryDataset):
     Data infos have ``camera_id``, ``tracklet_id`` (one an image) and ``role`` in
     testing. Training labels count from 0, test labels from 1.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='InShopRetrieval',
+            data_root='data/inshop', split='train',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): The benchmark's folder.
         **kwargs: :class:`QueryGalleryDataset`'s.

@@ -41,6 +41,14 @@ class LPW(TrackletDataset):
     ``tracklet_id``, and ``role`` in testing. Labels count from 0 in training
     and from 1 in testing, where 0 would be a distractor.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='LPW',
+            data_root='data/pep_256x128', split='train',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): The folder ``pep_256x128``.
         **kwargs: :class:`TrackletDataset`'s.

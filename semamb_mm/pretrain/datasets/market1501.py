@@ -44,6 +44,14 @@ class Market1501(QueryGalleryDataset):
     and ``role`` in testing. Training labels count from 0; test labels are the data
     set's own person numbers.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='Market1501',
+            data_root='data/Market-1501-v15.09.15', split='train',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): The folder ``Market-1501-v15.09.15``.
         **kwargs: :class:`QueryGalleryDataset`'s.

@@ -44,6 +44,14 @@ class MARS(TrackletDataset):
     official evaluation searches the queries in all test tracklets, the other
     queries among them: ``TrackletRetrievalMetric(queries_in_gallery=True)``.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='MARS',
+            data_root='data/mars', split='train',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): The data set's folder.
         **kwargs: :class:`TrackletDataset`'s.

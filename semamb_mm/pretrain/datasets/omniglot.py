@@ -30,6 +30,13 @@ class OmniglotRetrieval(RetrievalDataset):
     ``<part>/<alphabet>/character01/0001_01.png``, 20 drawings of each. A part
     may be a folder or the archive ``<part>.zip`` as it is downloaded.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='OmniglotRetrieval', data_root='data/omniglot',
+            version='small', split='train', pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): Holds the parts.
         split (str): As :class:`RetrievalDataset`'s. No alphabet is in two of

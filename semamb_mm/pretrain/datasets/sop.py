@@ -31,6 +31,14 @@ class SOPRetrieval(RetrievalDataset):
 
     ``val`` holds out the last products of each super class.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='SOPRetrieval',
+            data_root='data/Stanford_Online_Products', split='train',
+            pipeline=_base_.train_pipeline))
+        ```
+
     Args:
         data_root (str): The folder ``Stanford_Online_Products``.
         **kwargs: :class:`RetrievalDataset`'s.

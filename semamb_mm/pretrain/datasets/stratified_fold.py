@@ -16,6 +16,15 @@ class StratifiedFoldDataset(KFoldDataset):
     hardly differ, so that a model trained on one knows the others. For labels
     predicted out of fold, see ``tools/analysis/audit_labels.py``.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='StratifiedFoldDataset', fold=0, num_splits=5,
+            dataset=dict(
+                type='CUBRetrieval', data_root='data/CUB_200_2011', split='train',
+                pipeline=_base_.train_pipeline)))
+        ```
+
     Args:
         dataset (dict | BaseDataset): To be divided.
         fold (int): From 0. Defaults to 0.

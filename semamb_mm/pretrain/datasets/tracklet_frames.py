@@ -26,6 +26,15 @@ class TrackletFrames:
     together have all its frames, each spread over the whole of it; metrics such as
     ``TrackletRetrievalMetric`` pool the samples of a tracklet.
 
+    Example:
+        ```python
+        train_dataloader = dict(dataset=dict(
+            _delete_=True, type='TrackletFrames', num_frames=4,
+            dataset=dict(
+                type='MARS', data_root='data/mars', split='train',
+                pipeline=_base_.train_pipeline)))
+        ```
+
     Args:
         dataset (dict | BaseDataset): Its data infos have ``tracklet_id`` and
             ``gt_label``.

@@ -31,6 +31,16 @@ class OSMCAAHead(ClsHead):
     (``classifier='features'``), and weighted its cross-entropy
     (``classification_weights``).
 
+    Example:
+        ```python
+        model = dict(
+            type='EmbeddingRetriever',
+            head=dict(
+                _delete_=True, type='OSMCAAHead', num_classes=3997, in_channels=2048,
+                embedding_channels=512,
+                loss=dict(type='OSMCAALoss', osm=True, caa=True)))
+        ```
+
     Args:
         num_classes (int): Training classes, the rows of the context.
         in_channels (int): Channels of the backbone's feature.

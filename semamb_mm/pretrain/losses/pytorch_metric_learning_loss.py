@@ -14,6 +14,15 @@ class PytorchMetricLearningLoss(nn.Module):
     takes ``(embeddings, labels, indices_tuple)``; the context that the head gives is
     left out.
 
+    Example:
+        ```python
+        # Of an OSMCAAHead:
+        model = dict(head=dict(loss=dict(
+            _delete_=True, type='PytorchMetricLearningLoss',
+            loss=dict(type='MultiSimilarityLoss'),
+            miner=dict(type='MultiSimilarityMiner'))))
+        ```
+
     Args:
         loss (dict): ``type``, the name of a class of
             ``pytorch_metric_learning.losses``, and its arguments. Parameters of it,

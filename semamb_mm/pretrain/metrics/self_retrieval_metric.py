@@ -28,6 +28,13 @@ class SelfRetrievalMetric(BaseMetric):
     L2-normalised embeddings. Reads ``embedding`` ``(D,)`` and ``gt_label`` of
     the data samples; everything in percent.
 
+    Example:
+        ```python
+        val_evaluator = dict(
+            _delete_=True, type='SelfRetrievalMetric', topk=(1, 2, 4, 8))
+        test_evaluator = val_evaluator
+        ```
+
     Args:
         topk (int | sequence of int): The K of ``Recall@K``.
         items (sequence of str): Of ``recall``, ``mAP`` (over the whole

@@ -32,6 +32,20 @@ class TrackletRetrievalMetric(BaseMetric):
     gallery's tracklets of the same person and the same camera are junk and
     left out (Zheng et al., "MARS", ECCV 2016). All scores in percent.
 
+    Example:
+        ```python
+        *steps, pack = _base_.test_pipeline
+        test_pipeline = [
+            *steps,
+            dict(pack, meta_keys=('camera_id', 'tracklet_id', 'role'))]
+        val_dataloader = dict(dataset=dict(
+            _delete_=True, type='MARS', data_root='data/mars', split='test',
+            pipeline=test_pipeline))
+        val_evaluator = dict(
+            _delete_=True, type='TrackletRetrievalMetric', topk=(1, 5, 10, 20))
+        test_dataloader, test_evaluator = val_dataloader, val_evaluator
+        ```
+
     Args:
         topk (sequence of int): Ranks of the CMC. Defaults to (1, 5, 10, 20).
         pooling (str): ``mean`` or ``max`` of the L2-normalised embeddings.

@@ -17,6 +17,16 @@ class TrackletPooling(BaseModule):
     x_t)`` (as in Gao and Nevatia, "Revisiting Temporal Modeling for Video-based Person
     ReID", 2018). ``w`` starts at 0, which is the mean, and is trained along.
 
+    Example:
+        ```python
+        model = dict(
+            data_preprocessor=dict(type='TrackletDataPreprocessor'),
+            image_encoder=[
+                dict(type='ResNet', depth=50),
+                dict(type='GlobalAveragePooling'),
+                dict(type='TrackletPooling', num_frames=4)])
+        ```
+
     Args:
         num_frames (int): Of a sample, as of :class:`TrackletFrames`.
         mode (str): ``'mean'`` or ``'attention'``. Defaults to ``'mean'``.

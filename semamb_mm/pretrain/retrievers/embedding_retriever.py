@@ -20,6 +20,15 @@ class EmbeddingRetriever(ImageToImageRetriever):
     With a ``prototype`` it matches against that one too, as the stock
     retriever does; MMPretrain's ``ImageRetrievalInferencer`` gives it one.
 
+    Example:
+        ```python
+        # In place of ImageToImageRetriever.
+        model = dict(type='EmbeddingRetriever', prototype=None)
+        custom_hooks = []  # without PrepareProtoBeforeValLoopHook
+        val_evaluator = dict(_delete_=True, type='SelfRetrievalMetric')
+        test_evaluator = val_evaluator
+        ```
+
     Args:
         image_encoder (dict | list[dict]): Backbone, or backbone and neck.
         head (dict): With ``loss`` and ``pre_logits``, which gives the

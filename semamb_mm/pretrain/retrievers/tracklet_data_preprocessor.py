@@ -13,6 +13,11 @@ class TrackletDataPreprocessor(ClsDataPreprocessor):
     A batch of B samples ``(T, C, H, W)`` becomes images ``(B * T, C, H, W)``, a
     sample's frames one after another; the data samples stay B. Arguments are
     :class:`mmpretrain.models.ClsDataPreprocessor`'s.
+
+    Example:
+        ```python
+        data_preprocessor = dict(type='TrackletDataPreprocessor')
+        ```
     """
 
     def forward(self, data: dict, training: bool = False) -> dict:

@@ -22,6 +22,16 @@ class IdentityBalancedSampler(PKSampler):
     labels from a data set and this process's rank from MMEngine, which also
     calls ``set_epoch`` before every epoch.
 
+    Example:
+        ```python
+        train_dataloader = dict(
+            batch_size=64,
+            sampler=dict(
+                _delete_=True, type='IdentityBalancedSampler', num_classes_per_batch=16,
+                num_samples_per_class=4),
+            batch_sampler=dict(type='IdentityBalancedBatchSampler'))
+        ```
+
     Args:
         dataset: With ``get_gt_labels()`` (MMPretrain's data sets), or with
             ``gt_label`` in ``get_data_info``.
@@ -61,14 +71,16 @@ class IdentityBalancedBatchSampler(BatchSampler):
 
     MMEngine's Runner gives it the dataloader's sampler and batch size. The sampler
     is an :class:`IdentityBalancedSampler`, whose P × K must be the batch size; or
-    any other, such as ``DefaultSampler``: then P is ``batch_size / K``. ::
+    any other, such as ``DefaultSampler``: then P is ``batch_size / K``.
 
+    Example:
+        ```python
         train_dataloader = dict(
             batch_size=64,
             sampler=dict(type='DefaultSampler', shuffle=True),
             batch_sampler=dict(
-                type='IdentityBalancedBatchSampler', num_samples_per_class=4),
-            ...)
+                type='IdentityBalancedBatchSampler', num_samples_per_class=4))
+        ```
 
     Args:
         sampler (Sampler): The dataloader's. Of one that is no
