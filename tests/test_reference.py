@@ -4,6 +4,8 @@ The lines are written below the config that they are for, and what comes out is 
 and used. The files that they name are small ones of the right layout.
 """
 
+import copy
+import functools
 import inspect
 import json
 import re
@@ -97,15 +99,23 @@ def examples(cls):
     return re.findall(r"^```python\n(.*?)^```$", lines, re.M | re.S)
 
 
+@functools.cache
+def small():
+    """The config of a detector that trains in a moment; copy it."""
+    return Config.fromfile(SMALL)
+
+
 @pytest.fixture(scope="module")
 def inherited(tmp_path_factory):
-    """Package to a file of its config and all that this inherits, read once."""
+    """Configs that several examples are for to a file of all that these inherit."""
     folder, files = tmp_path_factory.mktemp("bases"), {}
-    for package, config in dict(mmpose=FACES, mmpretrain=PRODUCTS).items():
-        files[package] = str(folder / f"{package}.py")
-        path = folder / f"inherits_{package}.py"
+    for number, config in enumerate((FACES, PRODUCTS, BIRDS)):
+        path = folder / f"inherits{number}.py"
         path.write_text(f"_base_ = {config!r}\n")
-        Config.fromfile(path).dump(files[package])
+        files[config] = str(folder / f"flat{number}.py")
+        Config.fromfile(path).dump(files[config])
+    files[SMALL] = str(folder / "small.py")
+    small().dump(files[SMALL])
     return files
 
 
@@ -159,7 +169,8 @@ def test_every_component_has_an_example_that_works(name, inherited, data, monkey
     torch.manual_seed(0)
     lines = examples(cls)
     assert lines, f"{cls.__module__}.{name}: no Example with lines for a config"
-    base = BASES.get(name, inherited[package])
+    base = BASES.get(name, FACES if package == "mmpose" else PRODUCTS)
+    base = inherited.get(base, base)
     for number, code in enumerate(lines):
         assert f"type='{name}'" in code
         path = data / f"{name}_{number}.py"
@@ -272,18 +283,18 @@ def train(config):
 
 def use_hook(config, cls):
     """A training with it, on a small detector, whose search starts at once."""
-    small = Config.fromfile(SMALL)
-    small.train_dataloader.dataset.update(num_samples=2, image_size=64)
-    store = build_store(DATASETS.build(small.train_dataloader.dataset))
+    detector = copy.deepcopy(small())
+    detector.train_dataloader.dataset.update(num_samples=2, image_size=64)
+    store = build_store(DATASETS.build(detector.train_dataloader.dataset))
     write_targets("targets.npz", store, {})
     Path("audit").mkdir(exist_ok=True)
     Path("audit/landmarks.csv").write_text(f"sample,landmark\n{store.keys[1]},3\n")
-    small.custom_hooks = config.custom_hooks
-    for hook in small.custom_hooks:
+    detector.custom_hooks = config.custom_hooks
+    for hook in detector.custom_hooks:
         hook.update(start=0) if "start" in hook else None
-    runner = train(small)
+    runner = train(detector)
     assert any(type(hook) is cls for hook in runner.hooks)
-    searches = "targets" not in small.custom_hooks[1]
+    searches = "targets" not in detector.custom_hooks[1]
     assert hook_of(runner).store.counts.amax() == searches
 
 
@@ -294,7 +305,7 @@ def use_estimator(config, cls):
     if config.load_from is not None:
         path = Path(config.load_from)
         path.parent.mkdir(parents=True, exist_ok=True)
-        detector = MODELS.build(Config.fromfile(SMALL).model)
+        detector = MODELS.build(small().model)
         torch.save(dict(state_dict=detector.state_dict()), path)
         load_checkpoint(model, config.load_from)
     batch = faces(config.train_dataloader.dataset.pipeline)[0]

@@ -52,7 +52,7 @@ class FaceVideoNME(FaceNME):
                 'flip_indices', 'sequence_id', 'frame_number', 'category'))]
         val_dataloader = dict(dataset=dict(
             _delete_=True, type='Face300VWVideoDataset', data_root='data/300vw',
-            split='test', test_mode=True, pipeline=val_pipeline))
+            split='category3', test_mode=True, pipeline=val_pipeline))
         val_evaluator = dict(
             _delete_=True, type='FaceVideoNME', norms=('inter_ocular',))
         test_dataloader, test_evaluator = val_dataloader, val_evaluator
