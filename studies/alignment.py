@@ -48,6 +48,7 @@ import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -340,6 +341,7 @@ def parse_args():
     return args
 
 
+@cache
 def own_start(config: Path) -> int:
     """Return the epoch where a config's search starts.
 
