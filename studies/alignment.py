@@ -366,6 +366,7 @@ class Case:
     start: int
     changes: tuple[Change, ...] = ()
     data_root: Path | None = None
+    interval: int = 1  # epochs from one kept checkpoint of plain training to the next
 
     def runs(
         self, seed: int, methods: Mapping[str, Method], args, plain: str = "plain"
@@ -377,7 +378,10 @@ class Case:
         first = Comparison(
             (self.part, self.name, plain),
             config=self.config,
-            changes=(keep_checkpoints(-1), *self.changes, never, last),
+            changes=(
+                keep_checkpoints(-1, self.interval),
+                *(*self.changes, never, last),
+            ),
             **common,
         )
         yield first
@@ -466,18 +470,24 @@ def budget(config: Path, epochs: int) -> tuple[int, tuple[Change, ...]]:
     return start, (scheduled(epochs), validated(epochs // 10))
 
 
+def noise_runs(
+    part: str, name: str, case: NoiseCase, seed: int, args
+) -> Iterator[Comparison]:
+    """Yield the runs of a case of procedural faces, with one seed."""
+    start, schedule = budget(SYNTHETIC, case.epochs)
+    faces = training_faces(noise=case.noise, num_samples=case.faces)
+    changes = (*schedule, faces, case.change)
+    truth = None if case.noise == "none" else training_faces(noise="none")
+    interval = max(1, case.epochs // 20)
+    here = Case(part, name, SYNTHETIC, start, changes, interval=interval)
+    yield from here.runs(seed, methods_for("synthetic", truth), args)
+
+
 def plan_noise(args) -> Iterator[Comparison]:
     """Yield the runs on procedural faces."""
     for seed in args.seeds:
         for name, case in NOISE_CASES.items():
-            start, schedule = budget(SYNTHETIC, case.epochs)
-            faces = training_faces(noise=case.noise, num_samples=case.faces)
-            changes = (*schedule, faces, case.change)
-            truth = None if case.noise == "none" else training_faces(noise="none")
-            methods = methods_for("synthetic", truth)
-            yield from Case("noise", name, SYNTHETIC, start, changes).runs(
-                seed, methods, args
-            )
+            yield from noise_runs("noise", name, case, seed, args)
 
 
 def data_for(case: str, seed: int, source: Path, args) -> Path:
@@ -507,7 +517,8 @@ def plan_real(args) -> Iterator[Comparison]:
                 truth = training_faces(data_root=str(folder))
             start, schedule = budget(config, case.epochs)
             data = data_for(name, seed, source, args)
-            yield from Case("real", name, config, start, schedule, data).runs(
+            interval = max(1, case.epochs // 20)
+            yield from Case("real", name, config, start, schedule, data, interval).runs(
                 seed, methods_for("300w-subset", truth), args
             )
 
