@@ -52,7 +52,9 @@ def _visible_points(results: dict) -> np.ndarray:
     """Return the visible landmarks ``(N, 2)`` of a sample's faces, image pixels."""
     points = np.asarray(results["keypoints"], np.float32)[..., :2]
     visible = np.asarray(results.get("keypoints_visible", np.ones(points.shape[:2])))
-    points = points[visible.reshape(points.shape[:2]) > 0]
+    # MMPose's KeypointConverter gives weights beside them, (N, K, 2).
+    visible = visible.reshape(*points.shape[:2], -1)[..., 0]
+    points = points[visible > 0]
     if not len(points):
         raise ValueError(
             f"sample {results.get('img_path')!r} shows no landmark: there is no face "

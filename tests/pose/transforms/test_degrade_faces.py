@@ -45,6 +45,21 @@ def test_a_seed_degrades_a_sample_always_alike(dataset):
         assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("name", ["RandomFaceOcclusion", "RandomLowQuality"])
+def test_landmarks_may_come_from_another_mark_up(dataset, name):
+    """MMPose's converter gives visibilities with weights beside them."""
+    convert = dict(type="KeypointConverter", num_keypoints=20)
+    convert["mapping"] = [(k, k) for k in range(18)]  # the last two are not annotated
+    sample = TRANSFORMS.build(convert)(dataset.get_data_info(1))
+    sample["keypoints"][0, 18:] = -1000
+    assert sample["keypoints_visible"].shape == (1, 20, 2)
+    alone = dataset.get_data_info(1)
+    for field in ("keypoints", "keypoints_visible"):
+        alone[field] = alone[field][:, :18]
+    images = [build(name, seed=3)(s)["img"] for s in (sample, alone)]
+    assert np.array_equal(*images)
+
+
 def test_numpys_seed_rules_without_one(dataset):
     images = []
     for _ in range(2):
