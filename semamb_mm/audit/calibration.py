@@ -13,6 +13,9 @@ The share of the bound that is real is read off at lower scores, where hardly an
 annotation is wrong. It must not rise with the score; this is the second assumption.
 The idea of a mirrored competitor is that of Barber and Candes, "Controlling the false
 discovery rate via knockoffs", Annals of Statistics 2015.
+
+Frames of a video, or pictures of a person, go wrong together. So counts and their noise
+are those of groups of samples: what persists over ten frames counts as one event.
 """
 
 from __future__ import annotations
@@ -169,18 +172,21 @@ class Calibration:
     Attributes:
         scores: Of the data set.
         used: ``(N, K)`` bool, the landmarks that could be suspects.
+        groups: ``(N,)`` int from 0, of samples that go wrong together, such as frames
+            of a video; each its own by default.
     """
 
     scores: Scores
     used: np.ndarray
+    groups: np.ndarray | None = None
 
     @cached_property
     def _given(self) -> _Ranked:
-        return _Ranked.of(self.scores.given, self.used)
+        return _Ranked.of(self.scores.given, self.used, self.groups)
 
     @cached_property
     def _mirrored(self) -> _Ranked:
-        return _Ranked.of(self.scores.mirrored, self.used)
+        return _Ranked.of(self.scores.mirrored, self.used, self.groups)
 
     def recall(self, threshold: float, shortest: float = SLIPS[0]) -> float:
         """Return the share of planted slips that a threshold finds.
@@ -226,13 +232,13 @@ class Calibration:
 
     def _false_alarms(self, threshold: float) -> tuple[float, float]:
         """Return how many to expect from a threshold on, and how many at most."""
-        count, clumped = (
-            self._mirrored.beyond(threshold),
-            self._mirrored.clumping(threshold),
-        )
+        mirrored = self._mirrored
+        count, lasting = mirrored.beyond(threshold), mirrored.persistence(threshold)
+        clumped = lasting * mirrored.clumping(threshold)
         share, highest = self._share(threshold)
         most = highest * clumped * _poisson_high(count / clumped)
-        return share * (count + 1), most + 1  # and one that nothing foretells
+        # And one that nothing foretells.
+        return share * (count + lasting), most + lasting
 
     def _share(self, threshold: float) -> tuple[float, float]:
         """Return which share of mirrored scores false alarms are, and at most."""
@@ -247,33 +253,44 @@ class Calibration:
             for ranked in (self._given, mirrored)
         )
         false, number = _falling(counts, sizes)
-        highest = max(_poisson_high(false) / number, _LEAST_SHARE)
-        return min(1.0, (false + 1) / number), min(1.0, highest)
+        lasting = self._given.persistence(below[-int(number)], threshold)
+        most = lasting * _poisson_high(false / lasting)
+        highest = max(most / number, _LEAST_SHARE)
+        return min(1.0, (false + lasting) / number), min(1.0, highest)
 
     def _least_false_alarms(self, threshold: float) -> float:
         """Return how many false alarms there are at least from a threshold on."""
         number, finds = self._given.beyond(threshold), self.recall(threshold)
-        least = 0.0
+        least, lasting = 0.0, self._given.persistence(threshold)
         for above in np.unique(np.geomspace(1, number, 33).astype(int)):
             part = self.recall(self._given.scores[-above])
             if part >= _TOO_FEW:
-                wrong = _FAINT_ONES * _poisson_high(above) / part * (finds - part)
-                least = max(least, _poisson_low(number - above) - wrong)
+                most = lasting * _poisson_high(above / lasting)
+                wrong = _FAINT_ONES * most / part * (finds - part)
+                rest = lasting * _poisson_low((number - above) / lasting)
+                least = max(least, rest - wrong)
         return least
 
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Scores that are used, lowest first, and the sample of each."""
+    """Scores that are used, lowest first, and the sample and group of each."""
 
     scores: np.ndarray
     samples: np.ndarray
+    groups: np.ndarray
 
     @classmethod
-    def of(cls, scores: np.ndarray, used: np.ndarray) -> _Ranked:
-        samples = np.broadcast_to(np.arange(len(scores))[:, None], scores.shape)[used]
+    def of(
+        cls, scores: np.ndarray, used: np.ndarray, groups: np.ndarray | None
+    ) -> _Ranked:
+        rows = np.arange(len(scores))
         order = np.argsort(scores[used], kind="stable")
-        return cls(scores[used][order], samples[order])
+        samples, group = (
+            np.broadcast_to(each[:, None], scores.shape)[used][order]
+            for each in (rows, rows if groups is None else groups)
+        )
+        return cls(scores[used][order], samples, group)
 
     def beyond(self, threshold: float) -> int:
         """Return how many scores reach a threshold."""
@@ -282,10 +299,31 @@ class _Ranked:
     def clumping(self, threshold: float) -> float:
         """Return how many of a sample's landmarks come together: 1 if each is alone."""
         beyond = self.beyond(threshold)
-        if not beyond:
-            return 1.0
-        each = np.bincount(self.samples[-beyond:])
-        return float((each**2).sum() / each.sum())
+        return together(self.samples[-beyond:]) if beyond else 1.0
+
+    def persistence(self, threshold: float, end: float = np.inf) -> float:
+        """Return how many of a group's samples come together: 1 if each is alone.
+
+        Of the scores from a threshold to an end, or of more below them, if they are
+        too few to tell.
+        """
+        last = int(np.searchsorted(self.scores, end))
+        first = min(int(np.searchsorted(self.scores, threshold)), last - _WINDOW)
+        part = slice(max(first, 0), last)
+        return together(self.groups[part]) / together(self.samples[part])
+
+
+def together(groups: np.ndarray) -> float:
+    """Return in how large a group, on average, a member finds itself.
+
+    Args:
+        groups: ``(M,)`` int from 0, the group of each.
+
+    Returns:
+        1 if each is alone, or if there is none.
+    """
+    each = np.bincount(groups)
+    return float((each**2).sum() / each.sum()) if len(groups) else 1.0
 
 
 def _falling(counts: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:

@@ -101,6 +101,7 @@ def decide(
     *,
     spread: np.ndarray | None = None,
     markup: Markup | None = None,
+    groups: Sequence | np.ndarray | None = None,
     precision: float = PRECISION,
     threshold: float | None = None,
     seed: int = 0,
@@ -122,13 +123,15 @@ def decide(
         adopt_targets: Propose the latent target for every landmark that is no suspect.
         spread: ``(N, K)`` image pixels, of predictions over several views.
         markup: Which landmarks are mirror images, which lie on a curve.
+        groups: ``N`` names, alike of samples that go wrong together: of a video, a
+            person. They are no independent evidence. Each sample is its own by default.
         precision: The share of suspects that shall be wrong annotations.
         threshold: A score from which on single landmarks are suspects, whatever the
             precision.
         seed: Of the planting.
 
     Raises:
-        ValueError: If shapes disagree or something is not finite, nothing is
+        ValueError: If shapes or lengths disagree or something is not finite, nothing is
             annotated, there are fewer than ten samples, or the precision does not lie
             in (0, 1].
     """
@@ -139,21 +142,22 @@ def decide(
     )
     markup = Markup() if markup is None else markup
     evidence = Evidence(annotations, predictions, confidences, spread)
-    groups = find_groups(evidence, annotations, markup, precision)
+    sources = _numbered(groups, len(annotations))
+    wholes = find_groups(evidence, annotations, markup, precision, sources)
     unsure = (evidence.confidence < _FAINT) | (evidence.unsteady > _UNSTEADY)
     if inside is not None:
         unsure |= ~np.asarray(inside, bool)
-    left_out = unsure | groups.far
+    left_out = unsure | wholes.far
     if not (evidence.known & ~left_out).any():
         left_out = np.zeros_like(left_out)
     scores = score(evidence, annotations, left_out, seed)
-    calibration = Calibration(scores, evidence.known & ~left_out)
+    calibration = Calibration(scores, evidence.known & ~left_out, sources)
     if threshold is None:
         threshold = calibration.threshold(precision)
     single = calibration.used & (scores.given >= threshold)
-    suspects = single | (groups.suspects & ~unsure)
-    reasons = _reasons(evidence, annotations, markup, groups, suspects)
-    disagrees = (scores.given >= _DISAGREES) | groups.far
+    suspects = single | (wholes.suspects & ~unsure)
+    reasons = _reasons(evidence, annotations, markup, wholes, suspects)
+    disagrees = (scores.given >= _DISAGREES) | wholes.far
     reasons[evidence.known & left_out & ~suspects & disagrees] = UNSURE
     shown = scores.given.copy()
     together = suspects & ~single
@@ -168,13 +172,22 @@ def decide(
         shown,
         suspects,
         reasons,
-        _precisions(calibration, single, groups, suspects),
-        _overall(calibration, single, groups, suspects, threshold),
+        _precisions(calibration, single, wholes, suspects),
+        _overall(calibration, single, wholes, suspects, threshold),
         threshold,
         precision,
         np.where(suspects[..., None], predictions, kept),
         calibration,
     )
+
+
+def _numbered(groups: Sequence | np.ndarray | None, number: int) -> np.ndarray:
+    """Return the group of each sample as ``(N,)`` int from 0."""
+    if groups is None:
+        return np.arange(number)
+    if len(groups) != number:
+        raise ValueError(f"{len(groups)} groups of {number} samples; expected one each")
+    return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
 
 
 def _reasons(evidence, annotations, markup, groups: Groups, suspects) -> np.ndarray:

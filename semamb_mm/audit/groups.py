@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .calibration import together
 from .evidence import Evidence
 from .scores import row_medians
 
@@ -60,7 +61,11 @@ class Groups:
 
 
 def find_groups(
-    evidence: Evidence, annotations: np.ndarray, markup: Markup, wanted: float
+    evidence: Evidence,
+    annotations: np.ndarray,
+    markup: Markup,
+    wanted: float,
+    sources: np.ndarray | None = None,
 ) -> Groups:
     """Find whole samples and curves.
 
@@ -69,6 +74,8 @@ def find_groups(
         annotations: ``(N, K, 2)`` image pixels, NaN where not annotated.
         markup: Of the landmarks.
         wanted: Share of suspects that shall be wrong.
+        sources: ``(N,)`` int from 0, of samples that go wrong together, such as frames
+            of a video; each its own by default.
     """
     known = evidence.known
     distances = evidence.distances(annotations)
@@ -78,7 +85,7 @@ def find_groups(
     found = _Found(known.shape)
 
     levels = row_medians(distances)
-    tail = Tail(levels)
+    tail = Tail(levels, sources)
     exchanged = _is_swapped(evidence, annotations, markup, levels)
     others = tail.named(levels, trusted & ~exchanged, wanted)
     found.add(away & others[:, None], others, tail.expected(levels, others))
@@ -92,7 +99,7 @@ def find_groups(
     whole, shifted = far.any(1), np.zeros_like(far)
     for curve in (np.asarray(c) for c in markup.curves if len(c) >= _SHORTEST):
         levels = row_medians(distances[:, curve])
-        tail = Tail(levels)
+        tail = Tail(levels, sources)
         moved = _is_shifted(evidence, annotations, curve, levels) & ~whole
         moved &= tail.outlying(levels)
         far[np.ix_(moved, curve)] |= known[np.ix_(moved, curve)]
@@ -126,9 +133,11 @@ class Tail:
 
     Args:
         levels: ``(N,)``, NaN where there is none; few of them of wrong annotations.
+        sources: ``(N,)``, see :func:`find_groups`.
     """
 
-    def __init__(self, levels: np.ndarray) -> None:
+    def __init__(self, levels: np.ndarray, sources: np.ndarray | None = None) -> None:
+        self._sources = np.arange(len(levels)) if sources is None else sources
         known = levels[np.isfinite(levels)]
         self._number = len(known)
         if not self._number:
@@ -174,11 +183,16 @@ class Tail:
     def expected(
         self, levels: np.ndarray, named: np.ndarray, chance: float = 1.0
     ) -> tuple[float, float]:
-        """Return how many of those named are right, and at most."""
+        """Return how many of those named are right, and at most.
+
+        A video of which frames are named may be odd as a whole: at most it is right,
+        too.
+        """
         if not named.any():
             return 0.0, 0.0
         level = float(levels[named].min())
-        return chance * self.beyond(level), chance * self.beyond(level, _FLATTER)
+        most = self.beyond(level, _FLATTER) + together(self._sources[named]) - 1
+        return chance * self.beyond(level), chance * most
 
 
 def at_place_of(

@@ -100,3 +100,45 @@ def test_planted_slips_are_as_long_as_they_say():
     only = np.zeros_like(where)
     only[7, 2] = True
     assert plant_slips(data.annotations, sizes, only, rng)[1][7, 2]
+
+
+def persistent_scores(seed, videos=20, frames=60, landmarks=3, length=30):
+    """Right annotations of videos: what is odd stays odd for a stretch of frames.
+
+    Annotations and predictions are odd equally often, in other places.
+    """
+    rng = np.random.default_rng(seed)
+    tables = []
+    for _ in range(2):
+        table = rng.normal(-3, 1, (videos, frames, landmarks))
+        for video, landmark in zip(*np.nonzero(rng.random((videos, landmarks)) < 0.2)):
+            first = rng.integers(frames - length)
+            level = rng.uniform(0, 6)
+            stretch = slice(first, first + length)
+            table[video, stretch, landmark] = level + rng.normal(0, 0.5, length)
+        tables.append(table.reshape(-1, landmarks))
+    table = Scores(*tables, np.linspace(-5, 10, 100), np.full(100, 0.1))
+    return table, np.repeat(np.arange(videos), frames)
+
+
+def test_frames_of_a_video_are_no_independent_evidence():
+    """The interval holds where errors persist; by single frames it would not."""
+    held = {"videos": 0, "frames": 0}
+    for seed in range(40):
+        scores, videos = persistent_scores(seed)
+        used = np.ones(scores.given.shape, bool)
+        for name, groups in (("videos", videos), ("frames", None)):
+            low = Calibration(scores, used, groups).precision(3.0).low
+            held[name] += low == 0  # no annotation is wrong
+    assert held["videos"] >= 36
+    assert held["frames"] < 32
+
+
+def test_samples_that_are_groups_of_their_own_are_judged_as_without_groups():
+    data = faces(wrong=0.03)
+    alone = decide(*data.arrays)
+    named = decide(*data.arrays, groups=[f"person {i}" for i in range(300)])
+    assert vars(alone.precision) == vars(named.precision)
+    np.testing.assert_array_equal(alone.suspects, named.suspects)
+    fewer = decide(*data.arrays, groups=np.arange(300) // 30, threshold=alone.threshold)
+    assert fewer.precision.low < alone.precision.low
