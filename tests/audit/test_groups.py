@@ -73,3 +73,11 @@ def test_levels_fall_off_as_a_power():
         assert tail.beyond(level, flatter=2) > tail.beyond(level)
     nowhere = tail.named(levels, np.zeros(4000, bool), 0.8)
     assert not nowhere.any() and tail.expected(levels, nowhere) == (0, 0)
+
+
+def test_of_one_video_all_that_is_named_may_be_right():
+    levels = np.r_[np.linspace(0.5, 2, 90), np.full(10, 30.0)]
+    named = levels > 20
+    alone, one = Tail(levels), Tail(levels, np.r_[np.arange(90), np.full(10, 90)])
+    false, most = alone.expected(levels, named)
+    assert one.expected(levels, named) == (false, pytest.approx(most + 9))
