@@ -73,8 +73,8 @@ def add_fold_arguments(
     groups = parser.add_mutually_exclusive_group()
     groups.add_argument(
         "--group-key",
-        default="img_path",
-        help="what of a sample's info or annotation names its group (%(default)s)",
+        help="what of a sample's info or annotation names its group (by default "
+        "sequence_id, the video, where there is one, else img_path)",
     )
     groups.add_argument(
         "--groups", metavar="FILE", help="JSON: sample key to group, for every sample"
@@ -84,8 +84,10 @@ def add_fold_arguments(
     )
 
 
-def divide(args: argparse.Namespace, keys: Sequence[str], infos: Sequence) -> list[int]:
-    """Return the fold of each sample, and print how large they are.
+def read_groups(
+    args: argparse.Namespace, keys: Sequence[str], infos: Sequence
+) -> list[str]:
+    """Return the group of each sample: what is of one picture, video or person.
 
     Args:
         args: See :func:`add_fold_arguments`.
@@ -93,9 +95,9 @@ def divide(args: argparse.Namespace, keys: Sequence[str], infos: Sequence) -> li
         infos: What the data set gives of each.
 
     Raises:
-        SystemExit: If the groups do not fit the samples or the folds.
+        SystemExit: If the groups do not fit the samples.
     """
-    from semamb_mm.pose.finished.folds import assign_folds, groups_of
+    from semamb_mm.pose.finished.folds import groups_of
 
     try:
         given = json.loads(Path(args.groups).read_text()) if args.groups else None
@@ -105,7 +107,23 @@ def divide(args: argparse.Namespace, keys: Sequence[str], infos: Sequence) -> li
             "group"
         ) from error
     try:
-        groups = groups_of(keys, infos, args.group_key, given)
+        return groups_of(keys, infos, args.group_key, given)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+
+
+def divide(args: argparse.Namespace, keys: Sequence[str], infos: Sequence) -> list[int]:
+    """Return the fold of each sample, and print how large they are.
+
+    Args: See :func:`read_groups`.
+
+    Raises:
+        SystemExit: If the groups do not fit the samples or the folds.
+    """
+    from semamb_mm.pose.finished.folds import assign_folds
+
+    groups = read_groups(args, keys, infos)
+    try:
         folds = assign_folds(groups, args.folds)
     except ValueError as error:
         raise SystemExit(str(error)) from error

@@ -240,20 +240,40 @@ def of_demo(args) -> tuple[np.ndarray, Predictions, Markup]:
     path = Path(args.work_dir) / "procedural.npz"
     faces = dict(seed=FRESH, num_samples=args.num_faces)
     if not path.exists():
-        folder = Path(args.demo)
-        config = Config.fromfile(next(folder.glob("*.py")))
-        plain = pipeline_of_tests(config)
-        first, moved = (
-            located_samples(cli.training_set(config, pipeline, **faces))
-            for pipeline in (plain, jittered(plain))
-        )
-        checkpoint = folder / Path((folder / "last_checkpoint").read_text()).name
-        model = cli.open_pose_model(config, checkpoint)
-        predict_views(model, [first] + [moved] * (VIEWS - 1)).save(path)
+        config = Config.fromfile(next(Path(args.demo).glob("*.py")))
+        demo_predictions(config, args.demo, **faces).save(path)
     drawn = SyntheticFaceDataset(**faces)
     infos = [info for _, info in keyed_annotations(located_samples(drawn))]
     points = np.concatenate([info["keypoints"] for info in infos]).astype(np.float64)
     return points, Predictions.load(path), markup_of(drawn)
+
+
+def views_of(config: Config, **changes) -> list:
+    """Return the samples of a config's train data, then under jittered pipelines.
+
+    Args:
+        config: Of a detector.
+        changes: Other settings of the data sets.
+    """
+    plain = pipeline_of_tests(config)
+    first, moved = (
+        located_samples(cli.training_set(config, pipeline, **changes))
+        for pipeline in (plain, jittered(plain))
+    )
+    return [first] + [moved] * (VIEWS - 1)
+
+
+def demo_predictions(config: Config, demo: str, **changes) -> Predictions:
+    """Return what the demo's detector finds in a config's train data.
+
+    Args:
+        config: The demo's, maybe with other data.
+        demo: Folder of its training.
+        changes: Other settings of the data sets.
+    """
+    name = Path((Path(demo) / "last_checkpoint").read_text()).name
+    model = cli.open_pose_model(config, Path(demo) / name)
+    return predict_views(model, views_of(config, **changes))
 
 
 def of_xrays(args) -> Predictions:
@@ -316,6 +336,20 @@ def audited(points: np.ndarray, found: Predictions, markup: Markup) -> Audit:
     return decide(keys, points, found.points, found.confidences, **options)
 
 
+def of_list(audit: Audit, wrong: np.ndarray, share: float) -> bool:
+    """Return whether the stated interval is true of another list than the audit's.
+
+    Args:
+        audit: What states it.
+        wrong: ``(N, K)`` bool, the truth.
+        share: Of the landmarks, those with the highest scores.
+    """
+    scores = np.where(audit.calibration.used, audit.calibration.scores.given, -np.inf)
+    threshold = np.quantile(scores, 1 - share)
+    stated = audit.calibration.precision(threshold)
+    return bool(stated.low <= wrong[scores >= threshold].mean() <= stated.high)
+
+
 def calibration_row(
     points: np.ndarray, kinds: np.ndarray, found: Predictions, markup: Markup
 ) -> dict[str, float]:
@@ -329,13 +363,7 @@ def calibration_row(
         true = wrong[suspects].mean()
         row |= dict(true=true, stated=value, low=low, high=high)
         row["inside"] = low <= true <= high
-    lists = []
-    scores = np.where(audit.calibration.used, audit.calibration.scores.given, -np.inf)
-    for share in LISTS:
-        threshold = np.quantile(scores, 1 - share)
-        stated = audit.calibration.precision(threshold)
-        true = wrong[scores >= threshold].mean()
-        lists.append(stated.low <= true <= stated.high)
+    lists = [of_list(audit, wrong, share) for share in LISTS]
     before = suspicion(points, found.points, found.confidences) >= THRESHOLD
     row |= dict(lists=len(lists), lists_inside=sum(lists), before=before.sum())
     return row | dict(before_right=wrong[before].sum())

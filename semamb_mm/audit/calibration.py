@@ -210,6 +210,10 @@ class Calibration:
             low = 0.0
         return Precision(*(float(np.clip(end, 0, high)) for end in (value, low, high)))
 
+    def false_share(self, threshold: float) -> float:
+        """Return how many false alarms there are for a mirrored score beyond it."""
+        return self._share(threshold)[0]
+
     def threshold(self, wanted: float) -> float:
         """Return the lowest threshold whose suspects are as precise as wanted.
 

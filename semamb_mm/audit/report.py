@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,9 +20,11 @@ from semamb_mm.pictures.targets import draw_targets
 
 from .decision import Audit
 from .moves import mean_shape
+from .tracks import Track
 
 _LISTED = 12  # suspects of a sample that the page names
 _ROWS = 20  # of the page's table
+_TRACKS = 100  # of the page's table of tracks
 
 
 def write_landmarks(path: str | os.PathLike, audit: Audit) -> None:
@@ -65,12 +67,29 @@ def _sample_rows(audit: Audit) -> Iterator[list]:
         yield [audit.keys[i], suspects.sum(), f"{worst:.3f}", landmarks, reasons]
 
 
+def write_tracks(path: str | os.PathLike, tracks: Sequence[Track]) -> None:
+    """Write the tracks of the suspects in videos, as they come."""
+    header = ["video", "landmark", "first_frame", "last_frame", "suspects"]
+    header += ["worst_score", "reason", "expected_precision"]
+    write_csv(path, header, map(_track_row, tracks))
+
+
+def _track_row(track: Track) -> list:
+    row = [track.video, track.landmark, track.first, track.last, len(track.rows)]
+    return row + [f"{track.score:.3f}", track.reason, _share(track.precision)]
+
+
 def _share(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.3f}"
 
 
-def verdict(audit: Audit) -> str:
-    """Return how many suspects there are and how many of them to believe, as text."""
+def verdict(audit: Audit, tracks: Sequence[Track] = ()) -> str:
+    """Return how many suspects there are and how many of them to believe, as text.
+
+    Args:
+        audit: What was found.
+        tracks: Those of its suspects that are in videos.
+    """
     known = int(np.isfinite(audit.annotations).all(-1).sum())
     suspects = audit.suspects
     text = (
@@ -88,6 +107,12 @@ def verdict(audit: Audit) -> str:
             f", on {suspects.any(1).sum()} of them. "
             f"{value:.0%} of them are expected to be wrong ({low:.0%} to {high:.0%})."
         )
+    if tracks:
+        text += (
+            f" They make {len(tracks)} tracks, stretches of frames in which one "
+            f"landmark is suspect; {tracks[-1].precision:.0%} of the tracks at least "
+            "are expected to be wrong, more of the worst."
+        )
     unsure = int(audit.unsure.sum())
     if unsure:
         text += (
@@ -104,6 +129,7 @@ def write_page(
     name: str,
     how: str,
     num_faces: int = 40,
+    tracks: Sequence[Track] = (),
 ) -> None:
     """Write one html file with everything in it.
 
@@ -115,6 +141,7 @@ def write_page(
         name: Of the config, for the title.
         how: Which model predicted, one sentence.
         num_faces: Pictures at most, of the worst samples.
+        tracks: Those of the suspects that are in videos.
     """
     suspects = audit.suspects
     shown = [i for i in audit.order[:num_faces] if suspects[i].any()]
@@ -123,11 +150,12 @@ def write_page(
         file.write(
             _PAGE.format(
                 title=f"Annotation audit: {html.escape(name)}",
-                verdict=html.escape(verdict(audit)),
+                verdict=html.escape(verdict(audit, tracks)),
                 how=html.escape(how),
                 reasons=_reason_rows(audit),
                 what="latent target" if audit.has_targets else "prediction",
                 ambiguity=_ambiguity(audit),
+                tracks=_track_table(tracks),
                 rows=_count_rows(suspects.sum(0)),
                 pictures="".join(pictures) or "<p>No suspects.</p>",
             )
@@ -189,6 +217,27 @@ def _count_rows(counts: np.ndarray) -> str:
     return "".join(f"<tr><td>{k}</td><td>{counts[k]}</td></tr>" for k in worst)
 
 
+def _track_table(tracks: Sequence[Track]) -> str:
+    """Return the worst tracks as a section of the page; nothing without any."""
+    if not tracks:
+        return ""
+    heads = ["video", "landmark", "first frame", "last frame", "suspects"]
+    heads += ["worst score", "reason", "expected precision"]
+    rows = [_line("th", heads)]
+    rows += [_line("td", _track_row(track)) for track in tracks[:_TRACKS]]
+    return (
+        "<h2>By track</h2><p>Suspects of one landmark in frames that are near to each "
+        f"other, worst first: {min(len(tracks), _TRACKS)} of {len(tracks)}; all are in "
+        f"tracks.csv.</p><table>{''.join(rows)}</table>"
+    )
+
+
+def _line(tag: str, values: Sequence) -> str:
+    """Return a table's row."""
+    cells = (f"<{tag}>{html.escape(str(value))}</{tag}>" for value in values)
+    return f"<tr>{''.join(cells)}</tr>"
+
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font-family: sans-serif; max-width: 1200px; margin: 2em auto; color: #222 }}
@@ -200,6 +249,7 @@ img {{ max-width: 100% }} td, th {{ padding: 2px 12px; text-align: right }}
 <p>{verdict}</p>
 <p>{how} Every landmark is in landmarks.csv.</p>
 <table><tr><th>reason</th><th>landmarks</th></tr>{reasons}</table>
+{tracks}
 <h2>Which landmarks are ambiguous, and in which direction</h2>
 <p>{what} minus annotation over all samples, suspects left out.</p>
 <img src="{ambiguity}" alt="moves by landmark">

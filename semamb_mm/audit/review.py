@@ -17,6 +17,8 @@ import numpy as np
 from semamb_mm.faces.landmarks import NUM_LANDMARKS, PARTS_68
 from semamb_mm.faces.sizes import sample_sizes
 
+from .tracks import Track
+
 
 @dataclass(frozen=True)
 class Review:
@@ -35,6 +37,8 @@ class Review:
         predictions: ``(N, K, 2)`` of a model, shown beside the proposals.
         names: ``(K,)`` of the landmarks; empty ones are numbered only.
         links: Pairs of landmarks that are joined by a line.
+        tracks: Suspects that are decided together, frames of one video, each in one
+            track at most.
 
     Raises:
         ValueError: If the shapes disagree, two samples share a key, nothing is
@@ -52,6 +56,7 @@ class Review:
     predictions: np.ndarray | None = None
     names: Sequence[str] = ()
     links: Sequence[tuple[int, int]] = ()
+    tracks: Sequence[Track] = ()
 
     def __post_init__(self) -> None:
         points = np.shape(self.annotations)

@@ -1,6 +1,7 @@
 "use strict";
 // The page's content is made by review_page.py. Lengths are image pixels, a pixel's
 // centre is at whole numbers. "Number" is a suspect's place in the list, worst first.
+// Suspects without a view are not shown: frames of a track that are decided with it.
 
 const review = JSON.parse(document.getElementById("content").textContent);
 const { suspects, samples } = review;
@@ -26,7 +27,7 @@ const REACH = 14; // of the mouse, on the screen
 let decided = new Map();
 let past = [];
 let times = [];
-let current = 0;
+let current = 0; // of those that are shown
 let view = null; // x, y, scale of the close view
 let bare = false; // overlays hidden
 let dragged = null; // the point under the mouse
@@ -49,7 +50,7 @@ function restore() {
     if (!kept) return;
     const known = kept.decided.filter(([number]) => number in suspects);
     [decided, past, times] = [new Map(known), [...kept.past], [...kept.times]];
-    current = kept.current in suspects ? kept.current : 0;
+    current = suspects[kept.current]?.view ? kept.current : WORST[0];
   } catch {
     say("No progress could be read from this browser.");
   }
@@ -113,6 +114,24 @@ function decideAndGo(decision, all) {
   if (decide(numbers, decision)) nextOpen(after);
 }
 
+/** Decide all undecided frames of the track as its last decided one. */
+function decideTrack() {
+  const { track } = suspects[current];
+  if (track === null) return say("This suspect is of no track.");
+  const ofTrack = (n) => suspects[n].track === track;
+  const last = past.flatMap(({ before }) => before.map(([n]) => n))
+    .findLast((n) => ofTrack(n) && decided.has(n));
+  if (last === undefined) return say("First decide about one frame of this track.");
+  const { decision } = decided.get(last);
+  if (decision === "move") return say("A moved point is its frame's alone: move each one.");
+  const open = suspects.map((_, n) => n).filter((n) => ofTrack(n) && !decided.has(n));
+  if (!open.length) return say("All frames of this track are decided.");
+  if (!decide(open, decision)) return;
+  const { before } = past.at(-1);
+  nextOpen(Math.max(...WORST.filter(ofTrack).map(place)));
+  say(`${before.length} more frames of the track: ${WORDS[decision]}.`);
+}
+
 /** Move the point, at first from the proposal; a run of keys is one step for undo. */
 function nudge([x, y], far) {
   if (!samples[suspects[current].sample].size) return say("No picture to see it in.");
@@ -137,25 +156,35 @@ function clamped(point) {
 
 // --- the list ---------------------------------------------------------------------
 
-const firstOf = new Map(); // sample to its worst suspect
-suspects.forEach(({ sample }, n) => firstOf.has(sample) || firstOf.set(sample, n));
-const WORST = suspects.map((_, n) => n);
-const BY_SAMPLE = [...WORST].sort((a, b) =>
-  firstOf.get(suspects[a].sample) - firstOf.get(suspects[b].sample) || a - b);
-const PLACES = [WORST, BY_SAMPLE].map((order) => {
-  const places = [];
-  order.forEach((number, i) => { places[number] = i; });
-  return places;
-});
+const WORST = suspects.map((_, n) => n).filter((n) => suspects[n].view);
 
-const bySample = () => element("order").value === "sample";
-const place = (number) => PLACES[Number(bySample())][number];
+/** What belongs together, where its worst is; within that by another value. */
+function together(groupOf, within) {
+  const first = new Map();
+  WORST.forEach((n) => first.has(groupOf(n)) || first.set(groupOf(n), n));
+  return [...WORST].sort((a, b) =>
+    first.get(groupOf(a)) - first.get(groupOf(b)) || within(a) - within(b));
+}
+
+const ORDERS = {
+  worst: WORST,
+  sample: together((n) => suspects[n].sample, (n) => n),
+  track: together((n) => suspects[n].track ?? `alone ${n}`, (n) => suspects[n].frame),
+};
+const PLACES = {};
+for (const [name, order] of Object.entries(ORDERS)) {
+  PLACES[name] = [];
+  order.forEach((number, i) => { PLACES[name][number] = i; });
+}
+
+const order = () => element("order").value;
+const place = (number) => PLACES[order()][number];
 
 /** The numbers that the filters let through, in the chosen order. */
 function shown() {
   const [landmark, reason, state, score] = ["landmark", "reason", "state", "score"]
     .map((id) => element(id).value);
-  return (bySample() ? BY_SAMPLE : WORST).filter((n) => {
+  return ORDERS[order()].filter((n) => {
     const suspect = suspects[n];
     return (landmark === "" || suspect.landmark === Number(landmark)) &&
       (reason === "" || suspect.reason === reason.slice(1)) &&
@@ -187,7 +216,8 @@ function nextOpen(after) {
   const next = open.find((n) => place(n) > after) ?? open[0];
   if (next !== undefined) return go(next);
   const left = suspects.length - decided.size;
-  say(left ? `All in this list are decided; ${left} others are not.`
+  const how = review.tracks.length ? " T decides the other frames of a track." : "";
+  say(left ? `All in this list are decided; ${left} others are not.${how}`
     : "All decided. Export (E), then apply_decisions.py.");
   update();
 }
@@ -528,6 +558,8 @@ function draw() {
 // --- words ------------------------------------------------------------------------
 
 const nameOf = (landmark) => `${landmark} ${review.names[landmark] ?? ""}`.trim();
+const extent = ({ first, last, count }) =>
+  first === last ? `frame ${first} alone` : `${count} suspects in frames ${first} to ${last}`;
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 function say(text) {
@@ -536,7 +568,8 @@ function say(text) {
 }
 
 /** The entries of the list, made once: to lay out hundreds takes long. */
-const rows = suspects.map(({ sample, landmark, score, reason }, number) => {
+const rows = suspects.map(({ sample, landmark, score, reason, view: shownAt }, number) => {
+  if (!shownAt) return null;
   const item = document.createElement("li");
   const texts = {
     i: "", span: nameOf(landmark), b: score.toFixed(1), small: reason || samples[sample].key,
@@ -566,24 +599,25 @@ function updateList() {
   const items = shown().map((number) => rows[number]);
   if (items.length !== queue.children.length || items.some((item, i) => item !== queue.children[i])) {
     queue.replaceChildren(...items);
-    element("shown").textContent = `${items.length} of ${suspects.length}`;
+    element("shown").textContent = `${items.length} of ${WORST.length}`;
   }
   WORST.forEach(updateRow);
   if (items.includes(rows[current])) rows[current].scrollIntoView({ block: "center" });
 }
 
 function updateQuestion() {
-  const { sample, landmark, score, reason, precision } = suspects[current];
+  const { sample, landmark, score, reason, precision, track } = suspects[current];
   const { key, path, problem } = samples[sample];
   const made = decided.get(current)?.decision;
   element("name").textContent = nameOf(landmark);
   element("why").textContent = [
     `score ${score.toFixed(1)}`,
     ...(reason ? [reason] : []),
+    ...(track === null ? [] : [extent(review.tracks[track])]),
     ...(precision === null ? [] : [`${percent(precision)} expected wrong`]),
   ].join(" · ");
-  element("why").title = precision === null ? "" :
-    `Of the suspects down to this one, ${percent(precision)} are expected to be wrong.`;
+  element("why").title = precision === null ? "" : `Of the ${track === null ? "suspects" : "tracks"} ` +
+    `down to this one, ${percent(precision)} are expected to be wrong.`;
   element("verdict").textContent = made ? WORDS[made] : "";
   element("path").textContent = path === key ? key : `${key} · ${path}`;
   element("path").title = path;
@@ -697,7 +731,7 @@ function toggle(id) {
 }
 
 const ACTIONS = {
-  u: undo, n: () => step(1), p: () => step(-1),
+  t: decideTrack, u: undo, n: () => step(1), p: () => step(-1),
   Enter: () => nextOpen(place(current)), e: download,
   "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4),
   0: () => { view = null; draw(); },
@@ -779,10 +813,10 @@ function connectFilters() {
     for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
     return [...counts].sort(([a], [b]) => (a > b) - (a < b));
   };
-  fill("landmark", [["", "all"], ...count(suspects.map((s) => s.landmark))
+  fill("landmark", [["", "all"], ...count(WORST.map((n) => suspects[n].landmark))
     .map(([landmark, n]) => [landmark, `${nameOf(landmark)} (${n})`])]);
   // A letter before each, so that no reason is "all".
-  fill("reason", [["", "all"], ...count(suspects.map((s) => s.reason))
+  fill("reason", [["", "all"], ...count(WORST.map((n) => suspects[n].reason))
     .map(([reason, n]) => [`=${reason}`, `${reason || "none given"} (${n})`])]);
   element("filters").onsubmit = (event) => event.preventDefault();
   element("filters").onchange = ({ target }) => {
@@ -795,6 +829,8 @@ function connectFilters() {
 }
 
 if (suspects.length) {
+  if (!review.tracks.length) element("order").querySelector("[value=track]").remove();
+  element("order").value = review.tracks.length ? "track" : "worst";
   connectFilters();
   restore();
   connectButtons();

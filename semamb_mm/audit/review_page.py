@@ -19,6 +19,7 @@ from semamb_mm.pictures.embedded import embedded_image
 
 from .decisions import FORMAT, VERSION
 from .review import Review, fingerprint, typical_shape
+from .tracks import Track
 
 SUSPECTS = 300  # at most, unless another number is asked for
 # Longest sides of the pictures, pixels: 300 of both make about 20 MB.
@@ -26,6 +27,7 @@ _WHOLE, _DETAIL = 320, 384
 # What the view of a suspect shows, in sizes of its sample, and in distances of the
 # proposal; the picture of it reaches a little farther.
 _VIEW, _DISTANCES, _LEAST_VIEW, _BEYOND = 0.4, 2.5, 16, 1.3
+_FRAMES = 5  # of a track that are shown
 _MARGIN = 0.2  # around a sample, share of the box of its landmarks
 
 
@@ -47,12 +49,14 @@ def write_review_page(
         read_image: Gives a sample's image, ``(H, W, 3)`` uint8, BGR. OSError,
             ValueError and OpenCV's errors stand in the picture's place.
         name: Of the audit, for the title.
-        limit: Suspects at most.
+        limit: Suspects at most that are shown, or one track. Of a track five frames
+            are, at most; its others are on the page without a picture, to be decided
+            with it.
 
     Returns:
         How many suspects are on it.
     """
-    suspects = review.worst(limit)
+    suspects, asked, tracks = _chosen(review, limit)
     content = dict(
         format=FORMAT,
         version=VERSION,
@@ -63,31 +67,113 @@ def write_review_page(
         names=list(review.names),
         links=[list(map(int, pair)) for pair in review.links],
         shape=_rounded(typical_shape(review.annotations), 4),
-        **_questions(review, suspects, read_image),
+        **_questions(review, suspects, asked, read_image),
     )
+    _tell_tracks(content, review, suspects, tracks)
     with atomic_write(path, encoding="utf-8") as file:
         file.write(_page(f"Review: {name}", content))
     return len(suspects)
 
 
-def _questions(review: Review, suspects: np.ndarray, read_image: Callable) -> dict:
+def _chosen(
+    review: Review, limit: int | None
+) -> tuple[np.ndarray, np.ndarray, list[Track]]:
+    """Return what is on the page.
+
+    Returns:
+        Sample and landmark of the suspects ``(S, 2)``, worst first; which of them are
+        shown, ``(S,)`` bool; and the tracks.
+    """
+    worst = review.worst()
+    if not review.tracks:
+        return worst[:limit], np.ones(len(worst[:limit]), bool), []
+    track_of = {
+        (row, track.landmark): track for track in review.tracks for row in track.rows
+    }
+    tracks: dict[int, Track] = {}
+    shown: set[tuple[int, int]] = set()
+    for i, k in worst.tolist():
+        track = track_of.get((i, k))
+        more = {(i, k)} if track is None else set(_frames_to_show(review, track))
+        if more <= shown:
+            continue
+        if shown and limit is not None and len(shown | more) > limit:
+            break
+        shown |= more
+        if track is not None:
+            tracks[id(track)] = track
+    of_tracks = {(r, track.landmark) for track in tracks.values() for r in track.rows}
+    suspects = np.array([p for p in worst.tolist() if tuple(p) in shown | of_tracks])
+    suspects = suspects.reshape(-1, 2)
+    asked = np.array([tuple(p) in shown for p in suspects.tolist()], bool)
+    return suspects, asked, list(tracks.values())
+
+
+def _frames_to_show(review: Review, track: Track) -> list[tuple[int, int]]:
+    """Return the worst suspect of a track, its ends, and some between them."""
+    rows, k = track.rows, track.landmark
+    worst = int(np.argmax(review.scores[rows, k]))
+    some = np.linspace(0, len(rows) - 1, _FRAMES - 1).round().astype(int)
+    return [(int(rows[j]), k) for j in {worst, *some.tolist()}]
+
+
+def _tell_tracks(
+    content: dict, review: Review, suspects: np.ndarray, tracks: list[Track]
+) -> None:
+    """Say of each suspect which track it is of and the number of its frame there."""
+    content["tracks"] = [
+        dict(video=t.video, first=t.first, last=t.last, count=len(t.rows))
+        for t in tracks
+    ]
+    places = {
+        (row, track.landmark): (number, frame, track.precision)
+        for number, track in enumerate(tracks)
+        for frame, row in enumerate(track.rows)
+    }
+    sizes: dict[int, list] = {}  # of a track's frames, all alike
+    for question, place in zip(content["suspects"], suspects.tolist()):
+        track, frame, precision = places.get(tuple(place), (None, 0, np.nan))
+        question.update(track=track, frame=frame)
+        if not np.isnan(precision):
+            question["precision"] = round(precision, 3)
+        size = content["samples"][question["sample"]]["size"]
+        if track is not None and size is not None:
+            sizes[track] = size
+    for question in content["suspects"]:
+        sample = content["samples"][question["sample"]]
+        if sample["size"] is None and not sample["problem"]:
+            sample["size"] = sizes.get(question["track"])
+
+
+def _questions(
+    review: Review, suspects: np.ndarray, shown: np.ndarray, read_image: Callable
+) -> dict:
     """Return the suspects and their samples, with pictures, as the page reads them."""
     sizes = sample_sizes(review.annotations)
     samples: list[dict] = []
     asked: list[dict] = [{} for _ in suspects]
     for number, i in enumerate(dict.fromkeys(suspects[:, 0].tolist())):
-        try:
-            image, problem = read_image(i), ""
-        except (OSError, ValueError, cv2.error) as error:
-            image, problem = None, str(error)
+        image, problem = None, ""
+        of_sample = np.flatnonzero(suspects[:, 0] == i)
+        if shown[of_sample].any():
+            try:
+                image = read_image(i)
+            except (OSError, ValueError, cv2.error) as error:
+                problem = str(error)
         samples.append(dict(_sample(review, i, image), problem=problem))
+        if image is None and not problem:  # nobody looks at the other landmarks
+            points = np.where(
+                review.suspects[i, :, None], review.annotations[i], np.nan
+            )
+            samples[-1]["points"] = _rounded(points)
         whole = samples[-1]["picture"]
         # Where that was not reduced, no closer picture says more.
         reduced = whole is not None and max(whole["width"], whole["height"]) > _WHOLE
-        for j in np.flatnonzero(suspects[:, 0] == i):
+        for j in of_sample:
             place = (i, int(suspects[j, 1]))
             question = _question(review, place, sizes[i], image if reduced else None)
-            asked[j] = dict(question, sample=number)
+            view = question["view"] if shown[j] else None
+            asked[j] = dict(question, view=view, sample=number)
     return dict(samples=samples, suspects=asked)
 
 

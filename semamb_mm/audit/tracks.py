@@ -2,15 +2,22 @@
 
 Annotations of videos are made by tracking, so a slip lasts. A person who corrects it
 wants one line for it, not one for each frame.
+
+Right annotations that were taken for wrong make short tracks, many of a single frame.
+So fewer of the tracks are wrong than of the suspects. How many is estimated as for
+suspects: of the mirrored scores (:mod:`~semamb_mm.audit.calibration`) tracks are made,
+too.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from .decision import Audit
 
 # Suspects this many frames apart, or so many of the usual steps from frame to frame,
 # whichever is longer, belong together.
@@ -52,8 +59,9 @@ class Track:
         last: Number of the last suspect's frame.
         score: The worst.
         reason: The most frequent.
-        precision: The share of wrong annotations to expect in the list of suspects that
-            ends at this track's last one: the least of theirs; NaN where not known.
+        precision: The share of wrong tracks to expect among those that score at least
+            as high, or among more of them, if that share is larger; NaN where not
+            known.
     """
 
     video: str
@@ -63,7 +71,7 @@ class Track:
     last: int
     score: float
     reason: str
-    precision: float
+    precision: float = np.nan
 
     @property
     def extent(self) -> str:
@@ -76,7 +84,6 @@ def find_tracks(
     suspects: np.ndarray,
     scores: np.ndarray,
     reasons: np.ndarray,
-    precisions: np.ndarray,
     gap: int | None = None,
 ) -> list[Track]:
     """Return the tracks of all suspects in videos, worst first.
@@ -86,7 +93,6 @@ def find_tracks(
         suspects: ``(N, K)`` bool.
         scores: ``(N, K)``, higher is worse.
         reasons: ``(N, K)`` str.
-        precisions: ``(N, K)`` of :class:`~semamb_mm.audit.Audit`.
         gap: Frames from a suspect to the next one of its track, at most. Defaults to
             10, or to three of the video's usual steps from sample to sample, if that is
             more.
@@ -116,10 +122,36 @@ def find_tracks(
             int(numbers[own[-1]]),
             float(scores[own, landmark].max()),
             Counter(map(str, reasons[own, landmark])).most_common(1)[0][0],
-            float(precisions[own, landmark].min()),
         )
         tracks.append(track)
     return sorted(tracks, key=lambda track: -track.score)
+
+
+def audit_tracks(audit: Audit, frames: Frames, gap: int | None = None) -> list[Track]:
+    """Return the tracks of an audit's suspects in videos, worst first.
+
+    Args:
+        audit: Best told which samples are of one video, by ``groups`` of
+            :func:`~semamb_mm.audit.decide`.
+        frames: Of its samples.
+        gap: See :func:`find_tracks`.
+    """
+    tracks = find_tracks(frames, audit.suspects, audit.scores, audit.reasons, gap)
+    calibration, scores = audit.calibration, audit.calibration.scores
+    odd = calibration.used & (scores.mirrored >= audit.threshold)
+    alike = find_tracks(frames, odd, scores.mirrored, audit.reasons, gap)
+    levels = np.array([track.score for track in alike])
+    single = calibration.used & (scores.given >= audit.threshold)
+    share = calibration.false_share(audit.threshold)
+    together = 0.0
+    expected: list[float] = []
+    for number, track in enumerate(tracks, 1):
+        whole = ~single[track.rows, track.landmark]
+        together += np.sum(1 - audit.precisions[track.rows, track.landmark][whole])
+        false = share * (1 + np.sum(levels >= track.score))
+        expected.append(max(0.0, 1 - (together + false) / number))
+    highest = np.maximum.accumulate([0.0, *expected[::-1]])[:0:-1]
+    return [replace(t, precision=float(p)) for t, p in zip(tracks, highest)]
 
 
 def _usual_gap(numbers: np.ndarray) -> int:

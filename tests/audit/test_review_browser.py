@@ -10,10 +10,19 @@ import pytest
 
 from semamb_mm.audit.decisions import read_decisions
 from semamb_mm.audit.review_page import write_review_page
+from semamb_mm.audit.tracks import Track
 from semamb_mm.formats.pts import read_pts
 from tools.analysis import apply_decisions
 
-from .reviews import COLOURS, SIZE, content_of, decisions_file, picture, write_tree
+from .reviews import (
+    COLOURS,
+    SIZE,
+    content_of,
+    decisions_file,
+    picture,
+    review_of,
+    write_tree,
+)
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium")
 
@@ -290,6 +299,38 @@ def test_pictures_lie_where_the_points_are(browser, opened, folder):
     ActionChains(browser, duration=0).key_up(Keys.SPACE).perform()
     (x, y), _ = canvas_place(browser, content, 0, points[0, 10])
     wait_for_colour((x + 7, y), (235, 60, 60))
+
+
+def test_a_decision_is_taken_for_a_whole_track(browser, opened, folder):
+    """Eight frames, of which four are shown, and a suspect of no track."""
+    points = np.concatenate([opened[0].annotations] * 3)
+    keys = [f"v/{i:06d}" for i in range(9)]
+    track = Track("v", 10, np.arange(1, 9), 2, 9, 60.0, "far", 0.7)
+    review = review_of(keys, points, suspects=1, tracks=[track])
+    show(browser, folder / "track.html", review)
+    assert len(listed(browser)) == 5
+    press(browser, "t")
+    assert text(browser, "message") == "This suspect is of no track."
+    press(browser, "k")
+    assert text(browser, "path").startswith("v/000001")  # in the frames' order
+    assert "8 suspects in frames 2 to 9 · 70 % expected" in text(browser, "why")
+    press(browser, "t")
+    assert text(browser, "message").startswith("First decide about one frame")
+    press(browser, Keys.ARROW_UP, "t")
+    assert text(browser, "message").startswith("A moved point is its frame's alone")
+    press(browser, Keys.ENTER, "a", "t")
+    assert text(browser, "count") == "9 of 9 decided"
+    decisions = read_decisions(exported(browser, folder)).decisions
+    kinds = {d.sample: (d.kind, d.point) for d in decisions}
+    assert kinds["v/000000"] == ("keep", None) and kinds["v/000001"][0] == "move"
+    for i in range(2, 9):
+        kind, point = kinds[keys[i]]
+        assert kind == "accept"
+        np.testing.assert_allclose(point, points[i, 10] + (6, 0), atol=1e-2)
+    press(browser, "u")
+    assert text(browser, "count") == "3 of 9 decided"
+    choose(browser, "order", "worst")
+    assert len(listed(browser)) == 5
 
 
 def test_names_are_shown_and_not_run(browser, opened, folder):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from semamb_mm.audit.review_page import write_review_page
+from semamb_mm.audit.tracks import Track
 from tests.trees.faces import face_68
 
 from .reviews import SIZE, content_of, picture, review_of
@@ -152,6 +153,41 @@ def test_three_hundred_suspects_are_below_20_mb(tmp_path):
     path = tmp_path / "page"
     count = write_review_page(path, review, lambda i: image, "")
     assert path.stat().st_size < 20e6 * count / 300
+
+
+def test_of_a_track_some_frames_are_shown_and_all_can_be_decided(tmp_path):
+    """Frames 3 and up of a video; sample 2 is no frame of the track."""
+    keys = [f"v/{i:06d}" for i in range(12)]
+    rows = np.array([r for r in range(12) if r != 2])
+    track = Track("v", 10, rows, 3, 14, 49.0, "far", 0.7)
+    faces = np.array([face_68(i) for i in range(12)])
+    scores = np.tile(-np.abs(np.arange(12.0) - 4)[:, None], 68)  # the fifth is worst
+    review = review_of(keys, faces, suspects=1, scores=scores, tracks=[track])
+    read = []
+
+    def read_image(i):
+        read.append(i)
+        return picture()
+
+    path = tmp_path / "page"
+    assert write_review_page(path, review, read_image, "") == 12
+    content = content_of(path)
+    (told,) = content["tracks"]
+    assert told == dict(video="v", first=3, last=14, count=11)
+    assert sorted(read) == [0, 2, 4, 8, 11]
+    for suspect in content["suspects"]:
+        sample = content["samples"][suspect["sample"]]
+        i = keys.index(sample["key"])
+        assert (suspect["view"] is not None) == (i in read)
+        assert sample["size"] == list(SIZE) and suspect["proposal"]
+        np.testing.assert_allclose(sample["points"][10], faces[i, 10], atol=1e-3)
+        if i == 2:
+            assert (suspect["track"], suspect["precision"]) == (None, 0.8)
+        else:
+            assert (suspect["track"], suspect["precision"]) == (0, 0.7)
+            assert suspect["frame"] == rows.tolist().index(i)
+    assert write_review_page(path, review, read_image, "", limit=4) == 11
+    assert write_review_page(path, review, read_image, "", limit=1) == 11
 
 
 @pytest.mark.parametrize("limit", [None, 300])

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from semamb_mm.audit.tracks import Frames, find_tracks
+from semamb_mm.audit import decide
+from semamb_mm.audit.tracks import Frames, audit_tracks, find_tracks
+
+from .data_sets import faces, moves
 
 
 def tracks_of(where, numbers, videos="a", gap=None):
@@ -14,8 +17,7 @@ def tracks_of(where, numbers, videos="a", gap=None):
     scores = numbers[:, None] + np.array([0.0, 0.1, 0.2])
     reasons = np.where(suspects, "wrong label", "").astype(object)
     frames = Frames(list(videos) * (len(numbers) // len(videos)), numbers)
-    precisions = np.where(suspects, 1 - numbers[:, None] / 1000, np.nan)
-    return find_tracks(frames, suspects, scores, reasons, precisions, gap)
+    return find_tracks(frames, suspects, scores, reasons, gap)
 
 
 def test_near_frames_of_a_landmark_are_one_track():
@@ -30,7 +32,6 @@ def test_near_frames_of_a_landmark_are_one_track():
     assert early.extent == "a, frames 20 to 75"
     assert numbers[early.rows].tolist() == [*range(20, 60), 65, 75]
     assert (early.score, early.reason) == (75.1, "wrong label")
-    assert early.precision == pytest.approx(0.925)  # the least
     assert (other.landmark, other.first, other.last) == (2, 76, 76)
     assert (late.first, late.last, len(late.rows)) == (120, 129, 10)
     assert len(tracks_of(where, numbers, gap=9)) == 4
@@ -60,3 +61,34 @@ def test_what_does_not_fit_is_refused():
         Frames(["a", "b"], np.arange(3))
     with pytest.raises(ValueError, match="gap is 0 frames"):
         tracks_of([(0, 0)], [1, 2], gap=0)
+
+
+def videos_with_slips(seed=1, videos=12, frames=40):
+    """Return an audit, its frames, and which annotations slipped for 20 frames."""
+    data = faces(videos * frames, failing=0.02, seed=seed)
+    rng = np.random.default_rng(seed)
+    slipped = np.zeros(data.wrong.shape, bool)
+    annotations = data.annotations.copy()
+    for video in range(8):
+        first, landmark = video * frames + rng.integers(20), rng.integers(16)
+        slipped[first : first + 20, landmark] = True
+        annotations[first : first + 20, landmark] += moves(np.ones(1), 25, rng)
+    names = [f"video {video}" for video in range(videos)]
+    numbers = np.tile(np.arange(1, frames + 1), videos)
+    of = Frames(np.repeat(names, frames).tolist(), numbers)
+    audit = decide(
+        data.arrays[0], annotations, *data.arrays[2:], groups=of.videos, threshold=0.0
+    )
+    return audit, of, slipped
+
+
+def test_how_many_tracks_are_wrong_is_told_by_tracks():
+    """False alarms are short: fewer tracks are wrong than suspects."""
+    audit, frames, slipped = videos_with_slips()
+    tracks = audit_tracks(audit, frames)
+    right = np.array([slipped[t.rows, t.landmark].mean() > 0.5 for t in tracks])
+    assert right.sum() == 8 and right[:6].all() and len(tracks) > 20
+    stated = np.array([track.precision for track in tracks])
+    assert (np.diff(stated) <= 0).all() and stated[0] > 0.5
+    assert slipped[audit.suspects].mean() > 0.8
+    assert stated[-1] <= right.mean() < 0.4

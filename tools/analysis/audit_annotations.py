@@ -1,11 +1,13 @@
 """Audit a data set's landmark annotations: which are wrong, and how sure is that?
 
 With --folds, detectors are trained, each without a part of the samples, and every
-sample is judged by one that has not seen it. Samples of one picture stay in one fold;
-of one video, person or patient, if --group-key or --groups says so. Give the same
-command again after a stop: finished trainings are not repeated, stopped ones go on.
+sample is judged by one that has not seen it. Samples of one picture stay in one fold,
+and frames of one video; of one person or patient, if --group-key or --groups says so.
+Give the same command again after a stop: finished trainings are not repeated, stopped
+ones go on.
 With a checkpoint nothing is trained. A detector has learned the wrong annotations of
-its training, too, so that fewer are found then.
+its training, too, so that fewer are found then. Samples of a group are no independent
+evidence in either case.
 
 Suspects are named so that --precision of them are wrong annotations; the share is
 estimated from the data set itself, with an interval (semamb_mm/audit/calibration.py).
@@ -14,6 +16,8 @@ listed as such and are no suspects. Writes into --out-dir:
 
 - ``landmarks.csv``: every sample and landmark, worst first, with reasons;
 - ``samples.csv``: every sample, worst first;
+- ``tracks.csv``, if there are suspects in videos: stretches of frames in which one
+  landmark is suspect;
 - ``audit.html``: one page, no other files needed: what was found, which landmarks are
   ambiguous and in which direction, and the worst samples in pictures;
 - ``review.html``, if there are suspects: a page to decide about them one by one;
@@ -41,10 +45,17 @@ from semamb_mm import cli
 from semamb_mm.audit import Markup, decide
 from semamb_mm.audit.decision import PRECISION
 from semamb_mm.audit.relabel import relabel_samples
-from semamb_mm.audit.report import verdict, write_landmarks, write_page, write_samples
+from semamb_mm.audit.report import (
+    verdict,
+    write_landmarks,
+    write_page,
+    write_samples,
+    write_tracks,
+)
 from semamb_mm.audit.review import Review, mark_up
 from semamb_mm.audit.review_page import write_review_page
 from semamb_mm.audit.scores import check_number
+from semamb_mm.audit.tracks import Frames, audit_tracks
 from semamb_mm.faces.landmarks import NUM_LANDMARKS, PARTS_68
 from semamb_mm.pose.finished.fold_runs import FoldPlans
 from semamb_mm.pose.finished.held_out import (
@@ -55,7 +66,11 @@ from semamb_mm.pose.finished.held_out import (
 )
 from semamb_mm.pose.finished.work import claim, text_hash
 from semamb_mm.pose.inference import read_image
-from semamb_mm.pose.latent_targets.samples import keyed_annotations, located_samples
+from semamb_mm.pose.latent_targets.samples import (
+    frame_of,
+    keyed_annotations,
+    located_samples,
+)
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 IN_SAMPLE = (
@@ -133,6 +148,7 @@ def main(argv=None):
         found = predict_views(model, views, args.batch_size)
         targets = latent_targets(args.checkpoint, keys, annotations)
         how = f"{IN_SAMPLE} Checkpoint: {args.checkpoint}."
+    frames = frames_of(samples, infos)
     audit = decide(
         keys,
         annotations,
@@ -143,17 +159,20 @@ def main(argv=None):
         adopt_targets=args.relabel == "all",
         spread=found.spread,
         markup=markup_of(samples),
+        groups=cli.read_groups(args, keys, infos),
         precision=args.precision,
         threshold=args.threshold,
     )
-    write(audit, args, how, samples, infos)
-    print(f"\n{verdict(audit)}")
+    tracks = audit_tracks(audit, frames)
+    write(audit, tracks, args, how, samples, infos)
+    print(f"\n{verdict(audit, tracks)}")
     if audit.suspects.any() and all(hasattr(s, "true_keypoints") for s, _ in samples):
         print(against_truth(audit, samples))
     if args.checkpoint:
         print(IN_SAMPLE)
-    review = ", review.html" if audit.suspects.any() else ""
-    print(f"wrote landmarks.csv, samples.csv, audit.html{review} into {out_dir}")
+    more = ", tracks.csv" if tracks else ""
+    more += ", review.html" if audit.suspects.any() else ""
+    print(f"wrote landmarks.csv, samples.csv, audit.html{more} into {out_dir}")
     if args.relabel:
         print(f"wrote new labels into {out_dir / 'relabelled'}")
 
@@ -205,12 +224,28 @@ def predict_folds(args, config, views, keys, infos):
     return Predictions.joined(parts, held_out)
 
 
-def write(audit, args, how, samples, infos):
+def frames_of(samples, infos):
+    """Return which video each sample is a frame of; none of still images."""
+    places = list(map(frame_of, infos))
+    # Data sets number their videos each for itself.
+    sets = {id(dataset): i for i, dataset in enumerate(dict(samples))}
+    several = len(sets) > 1
+    videos, numbers = [], []
+    for (dataset, _), place in zip(samples, places):
+        prefix = f"{sets[id(dataset)]}:" if several else ""
+        videos.append("" if place is None else f"{prefix}{place[0]}")
+        numbers.append(0 if place is None else place[1])
+    return Frames(videos, np.array(numbers))
+
+
+def write(audit, tracks, args, how, samples, infos):
     """Write tables, the page and, on request, new labels."""
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_landmarks(out_dir / "landmarks.csv", audit)
     write_samples(out_dir / "samples.csv", audit)
+    if tracks:
+        write_tracks(out_dir / "tracks.csv", tracks)
     if args.relabel:
         relabel_samples(infos, samples, audit.labels, out_dir / "relabelled")
     name = Path(args.config).stem
@@ -218,13 +253,14 @@ def write(audit, args, how, samples, infos):
     def read(i):
         return read_image(*samples[i])
 
-    write_page(out_dir / "audit.html", audit, read, name, how, args.num_faces)
+    page = out_dir / "audit.html"
+    write_page(page, audit, read, name, how, args.num_faces, tracks)
     if audit.suspects.any():
-        review = review_of(audit, samples, infos)
+        review = review_of(audit, tracks, samples, infos)
         write_review_page(out_dir / "review.html", review, read, name)
 
 
-def review_of(audit, samples, infos):
+def review_of(audit, tracks, samples, infos):
     """Return what a person is asked about the suspects."""
     landmarks = audit.annotations.shape[1]
     names, links = mark_up(landmarks, samples[0][0].metainfo)
@@ -240,6 +276,7 @@ def review_of(audit, samples, infos):
         audit.predictions,
         names,
         links,
+        tracks,
     )
 
 

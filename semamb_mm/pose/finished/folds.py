@@ -24,7 +24,7 @@ PICTURE = "img_path"
 def groups_of(
     keys: Sequence[str],
     infos: Sequence[Mapping],
-    group_key: str = PICTURE,
+    group_key: str | None = None,
     given: Mapping[str, object] | None = None,
 ) -> list[str]:
     """Return the group of each sample: samples of a group stay in one fold.
@@ -32,7 +32,8 @@ def groups_of(
     Args:
         keys: ``N`` sample keys.
         infos: What the data set gives of each; ``raw_ann_info`` in it is looked at too.
-        group_key: What tells the group.
+        group_key: What tells the group. By default it is the video of a frame
+            (``sequence_id``), else the picture, else the sample alone.
         given: Sample key to group, instead of ``group_key``.
 
     Raises:
@@ -49,6 +50,10 @@ def groups_of(
             groups.append(str(given[key]))
             continue
         known = {**(info.get("raw_ann_info") or {}), **info}
+        if group_key is None:
+            video = info.get("sequence_id")
+            groups.append(str(known.get(PICTURE, key) if video is None else video))
+            continue
         if group_key not in known:
             raise ValueError(
                 f"sample {key!r} has no {group_key!r} to make groups of; it has "

@@ -53,7 +53,9 @@ def build_store(dataset, *, named: bool = False) -> LatentTargetStore:
         keys.append(key)
         annotations[row] = keypoints
         visible[row] = True if shown is None else shown > 0
-        frames.append(_frame(info))
+        frame = frame_of(info)
+        # Data sets number their videos each for itself.
+        frames.append(frame and (f"{info['dataset_name']}/{frame[0]}", frame[1]))
         if "annotator_keypoints" in info:
             opinions.append(info)
         if "bbox" in info:
@@ -253,6 +255,13 @@ def _given(info: dict, key: str) -> tuple[np.ndarray, np.ndarray | None]:
     return keypoints, shown
 
 
+def frame_of(info: dict) -> tuple[str, int] | None:
+    """Return a sample's video and number in it; None for a still image."""
+    if info.get("sequence_id") is None or info.get("frame_number") is None:
+        return None
+    return str(info["sequence_id"]), int(info["frame_number"])
+
+
 def _check_finite(
     keys: Sequence[str], annotations: np.ndarray, visible: np.ndarray
 ) -> None:
@@ -266,15 +275,6 @@ def _check_finite(
                 f"sample {keys[row]!r}: the annotation of landmark {landmark} is "
                 f"{annotations[row, landmark].tolist()}; mark it invisible or fix it"
             )
-
-
-def _frame(info: dict) -> tuple[str, int] | None:
-    """Return a sample's video and number in it; None for a still image."""
-    if info.get("sequence_id") is None or info.get("frame_number") is None:
-        return None
-    # Data sets number their videos each for itself.
-    video = f"{info['dataset_name']}/{info['sequence_id']}"
-    return video, int(info["frame_number"])
 
 
 def _parts(dataset) -> list:

@@ -101,6 +101,10 @@ def test_groups_come_from_the_sample_its_annotation_or_a_file():
         dict(img_path="b.jpg", raw_ann_info=dict(patient=7)),
     ]
     assert groups_of(["x", "y"], infos) == ["a.jpg", "b.jpg"]
+    frames = [dict(info, sequence_id=5) for info in infos]
+    assert groups_of(["x", "y"], frames) == ["5", "5"]  # of one video
+    assert groups_of(["x", "y"], frames, "img_path") == ["a.jpg", "b.jpg"]
+    assert groups_of(["x", "y"], [infos[0], {}]) == ["a.jpg", "y"]
     assert groups_of(["x", "y"], infos, "patient") == ["7", "7"]
     assert groups_of(["x", "y"], infos, given=dict(y=1, x="m")) == ["m", "1"]
     with pytest.raises(ValueError, match="'x' has no 'video'.*'img_path', 'patient'"):
