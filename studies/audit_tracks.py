@@ -17,13 +17,12 @@ kept there: give the command again after a stop. Reading videos needs PyAV.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from tqdm import tqdm
 
 from semamb_mm.audit import Audit, Markup, decide
 from semamb_mm.audit.tracks import Frames, audit_tracks
@@ -32,12 +31,14 @@ from semamb_mm.faces.sizes import face_size
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.finished.held_out import Predictions
 from semamb_mm.pose.latent_targets.samples import keyed_annotations
+from semamb_mm.synthetic.videos import write_video_tree
 
 from .audit_precision import LISTS, demo_predictions, of_list, views_of
 from .engine import markdown, study_parser, write_csv
-from .temporal import make_videos, on_videos, videos_of
+from .temporal import on_videos, videos_of
 
 RATES = (0.0, 0.001, 0.005, 0.02)
+IMAGE_SIZE = 128  # pixels
 LENGTHS = (15, 60)  # frames of a stretch
 BELIEVED = 0.8  # stated precision of the tracks that a person would look at first
 SLIPS = (0.1, 0.2, 0.3)  # in sizes of the face
@@ -49,7 +50,6 @@ def parse_args(argv: Sequence[str] | None = None):
     parser.add_argument("--demo", required=True, help="folder of the demo's training")
     parser.add_argument("--videos", type=int, default=20, help="of a seed")
     parser.add_argument("--frames", type=int, default=100, help="of each video")
-    parser.set_defaults(drift_share=0.5)
     return parser.parse_args(argv)
 
 
@@ -88,11 +88,13 @@ def plant_tracks(
     return spoilt, stretches
 
 
-@cache
 def judged(args, seed: int) -> tuple[np.ndarray, Predictions, Frames, Markup]:
     """Return annotations of a seed's videos and what the demo's detector finds."""
     tree = videos_of(seed, args)
-    make_videos(tree, seed, args)
+    videos = write_video_tree(
+        tree, args.videos, args.frames, seed=seed, image_size=IMAGE_SIZE
+    )
+    list(tqdm(videos, total=args.videos, unit="video", desc=f"seed {seed}"))
     config = Config.fromfile(next(Path(args.demo).glob("*.py")))
     on_videos(tree, args.videos)(config)
     path = Path(args.work_dir) / f"seed{seed}.npz"
@@ -131,22 +133,23 @@ def figures(audit: Audit, stretches: np.ndarray, frames: Frames) -> dict:
 
 
 def rows(args) -> list[dict]:
-    """Return the figures of each rate, audit and seed."""
+    """Return the figures of each seed, rate and audit."""
     result = []
-    for rate, seed in product(RATES, args.seeds):
+    for seed in args.seeds:
         points, found, frames, markup = judged(args, seed)
-        spoilt, stretches = plant_tracks(points, frames, rate, seed)
         keys = [str(i) for i in range(len(points))]
-        for evidence, groups in (("videos", frames.videos), ("frames", None)):
-            audit = decide(
-                *(keys, spoilt, found.points, found.confidences),
-                inside=found.inside,
-                spread=found.spread,
-                markup=markup,
-                groups=groups,
-            )
-            row = figures(audit, stretches, frames)
-            result.append(dict(rate=rate, evidence=evidence, seed=seed, **row))
+        for rate in RATES:
+            spoilt, stretches = plant_tracks(points, frames, rate, seed)
+            for evidence, groups in (("videos", frames.videos), ("frames", None)):
+                audit = decide(
+                    *(keys, spoilt, found.points, found.confidences),
+                    inside=found.inside,
+                    spread=found.spread,
+                    markup=markup,
+                    groups=groups,
+                )
+                row = figures(audit, stretches, frames)
+                result.append(dict(rate=rate, evidence=evidence, seed=seed, **row))
     return result
 
 

@@ -8,6 +8,7 @@ Arrays in, arrays and files out: no framework and no model is needed.
   other annotations;
 - ``calibration``: how many of the highest scores are wrong, from the data set itself;
 - ``groups``: whole samples and curves that are wrong together;
+- ``tracks``: suspects of videos, one line for a stretch of frames;
 - ``report``: tables and one page with pictures;
 - ``review``, ``review_page``: suspects as a page on which a person decides;
 - ``decisions``, ``sources``, ``corrected``: what was decided, as a corrected copy;

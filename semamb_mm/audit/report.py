@@ -152,6 +152,7 @@ def write_page(
                 title=f"Annotation audit: {html.escape(name)}",
                 verdict=html.escape(verdict(audit, tracks)),
                 how=html.escape(how),
+                unit=percent_unit(audit.annotations.shape[1]),
                 reasons=_reason_rows(audit),
                 what="latent target" if audit.has_targets else "prediction",
                 ambiguity=_ambiguity(audit),
@@ -247,7 +248,7 @@ img {{ max-width: 100% }} td, th {{ padding: 2px 12px; text-align: right }}
 </style></head><body>
 <h1>{title}</h1>
 <p>{verdict}</p>
-<p>{how} Every landmark is in landmarks.csv.</p>
+<p>{how} Every landmark is in landmarks.csv; distances there are in {unit}.</p>
 <table><tr><th>reason</th><th>landmarks</th></tr>{reasons}</table>
 {tracks}
 <h2>Which landmarks are ambiguous, and in which direction</h2>

@@ -102,8 +102,8 @@ def _chosen(
         shown |= more
         if track is not None:
             tracks[id(track)] = track
-    of_tracks = {(r, track.landmark) for track in tracks.values() for r in track.rows}
-    suspects = np.array([p for p in worst.tolist() if tuple(p) in shown | of_tracks])
+    kept = shown | {(r, t.landmark) for t in tracks.values() for r in t.rows}
+    suspects = np.array([p for p in worst.tolist() if tuple(p) in kept], int)
     suspects = suspects.reshape(-1, 2)
     asked = np.array([tuple(p) in shown for p in suspects.tolist()], bool)
     return suspects, asked, list(tracks.values())

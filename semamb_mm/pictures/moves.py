@@ -93,7 +93,7 @@ def _draw_bars(axes: Axes, distances: np.ndarray, unit: str) -> None:
     axes.set_xlabel("landmark, counted from 0")
     axes.set_ylabel(f"distance, {unit}")
     axes.set_title(
-        f"How far targets lie from annotations, {len(distances)} faces", fontsize=11
+        f"How far targets lie from annotations, {len(distances)} samples", fontsize=11
     )
     axes.margins(x=0.01)
     handles = [Patch(color=colour, label=name) for name, colour in shown.items()]

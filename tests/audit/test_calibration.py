@@ -1,5 +1,7 @@
 """How many suspects are wrong: the estimate, and what it is made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,5 +142,7 @@ def test_samples_that_are_groups_of_their_own_are_judged_as_without_groups():
     named = decide(*data.arrays, groups=[f"person {i}" for i in range(300)])
     assert vars(alone.precision) == vars(named.precision)
     np.testing.assert_array_equal(alone.suspects, named.suspects)
-    fewer = decide(*data.arrays, groups=np.arange(300) // 30, threshold=alone.threshold)
-    assert fewer.precision.low < alone.precision.low
+    of_ten = replace(alone.calibration, groups=np.arange(300) // 30)
+    assert of_ten.precision(alone.threshold).low < alone.precision.low
+    with pytest.raises(ValueError, match="2 groups of 300 samples"):
+        decide(*data.arrays, groups=["a", "b"])

@@ -11,7 +11,9 @@ from semamb_mm.audit.report import (
     write_landmarks,
     write_page,
     write_samples,
+    write_tracks,
 )
+from semamb_mm.audit.tracks import Frames, audit_tracks
 
 from .test_scores import annotated
 
@@ -78,6 +80,28 @@ def test_the_page_needs_no_other_file_and_names_missing_pictures(audit, tmp_path
     assert verdict(audit) in page and "By &lt;one&gt;." in page
     assert "<td>wrong label</td>" in page
     assert "prediction minus annotation over all samples" in page
+    assert "in % of the size of the landmarks' box" in page  # are no faces of 68
+    assert "By track" not in page and "tracks" not in verdict(audit)
+
+
+def test_suspects_of_videos_are_listed_by_track(audit, tmp_path):
+    frames = Frames(["<a>", "b"] * 10, np.arange(20))
+    tracks = audit_tracks(audit, frames)
+    write_tracks(tmp_path / "tracks.csv", tracks)
+    rows = read(tmp_path / "tracks.csv")
+    assert list(rows[0]) == [
+        "video", "landmark", "first_frame", "last_frame", "suspects", "worst_score",
+        "reason", "expected_precision",
+    ]  # fmt: skip
+    assert len(rows) == len(tracks)
+    assert sum(int(row["suspects"]) for row in rows) == audit.suspects.sum()
+    assert rows[0]["worst_score"] == f"{audit.scores[audit.suspects].max():.3f}"
+    write_page(
+        tmp_path / "audit.html", audit, lambda i: None, "c", "e", 0, tracks=tracks
+    )
+    page = (tmp_path / "audit.html").read_text()
+    assert "<h2>By track</h2>" in page and "<td>&lt;a&gt;</td>" in page
+    assert f"They make {len(tracks)} tracks" in page
 
 
 def test_a_page_without_suspects_says_so(audit, tmp_path):

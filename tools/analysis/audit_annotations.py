@@ -115,14 +115,22 @@ def parse_args(argv=None):
         "targets for the others, if there are any",
     )
     parser.add_argument("--num-faces", type=int, default=40, help="pictures")
+    parser.add_argument(
+        "--gap",
+        type=int,
+        help="frames of a video between suspects of one track, at most (default: 10, "
+        "or 3 of its usual strides)",
+    )
     cli.add_batch_size(parser)
     args = parser.parse_args(argv)
     if bool(args.checkpoint) == bool(args.folds):
         parser.error("give a checkpoint, or --folds to train detectors")
     if not 0 < args.precision <= 1:
         parser.error(f"--precision is {args.precision:g}; expected a share, up to 1")
-    if args.views < 1:
-        parser.error(f"--views is {args.views}; expected 1 or more")
+    for name in ("views", "gap"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} is {value}; expected 1 or more")
     return args
 
 
@@ -163,7 +171,7 @@ def main(argv=None):
         precision=args.precision,
         threshold=args.threshold,
     )
-    tracks = audit_tracks(audit, frames)
+    tracks = audit_tracks(audit, frames, args.gap)
     write(audit, tracks, args, how, samples, infos)
     print(f"\n{verdict(audit, tracks)}")
     if audit.suspects.any() and all(hasattr(s, "true_keypoints") for s, _ in samples):
@@ -226,15 +234,14 @@ def predict_folds(args, config, views, keys, infos):
 
 def frames_of(samples, infos):
     """Return which video each sample is a frame of; none of still images."""
-    places = list(map(frame_of, infos))
-    # Data sets number their videos each for itself.
-    sets = {id(dataset): i for i, dataset in enumerate(dict(samples))}
-    several = len(sets) > 1
+    sets = list(dict.fromkeys(id(dataset) for dataset, _ in samples))
     videos, numbers = [], []
-    for (dataset, _), place in zip(samples, places):
-        prefix = f"{sets[id(dataset)]}:" if several else ""
-        videos.append("" if place is None else f"{prefix}{place[0]}")
-        numbers.append(0 if place is None else place[1])
+    for (dataset, _), info in zip(samples, infos):
+        video, number = frame_of(info) or ("", 0)
+        # Data sets number their videos each for itself.
+        several = video and len(sets) > 1
+        videos.append(f"{sets.index(id(dataset))}:{video}" if several else video)
+        numbers.append(number)
     return Frames(videos, np.array(numbers))
 
 

@@ -21,6 +21,7 @@ from tests.audit.reviews import content_of
 from tests.small_detector import write_model
 from tests.tools.conftest import BODIES, NO_WORKERS
 from tests.tools.processes import run, train_folds_here
+from tests.trees.faces import write_300vw_frames
 from tools import train
 from tools.analysis import apply_decisions, audit_annotations
 
@@ -177,6 +178,74 @@ def test_drawn_faces_are_audited_and_relabelled(tmp_path, capsys):
     assert len(list((out / "relabelled").glob("*.pts"))) == 10
 
 
+def test_suspects_of_videos_are_told_and_corrected_by_track(tmp_path, capsys):
+    """An untrained detector disagrees everywhere: long tracks."""
+    data, out = write_300vw_frames(tmp_path / "data", ["a", "b"], 8), tmp_path / "out"
+    path, checkpoint = write_model(tmp_path)
+    config = Config.fromfile(path)
+    videos = dict(type="Face300VWFrameDataset", data_root=str(data), ids=["a", "b"])
+    config.train_dataloader.dataset = videos
+    config.dump(path)
+    options = [
+        "--views",
+        "1",
+        "--threshold",
+        "-9",
+        "--num-faces",
+        "1",
+        "--out-dir",
+        str(out),
+    ]
+    audit_annotations.main([path, checkpoint, *options])
+    tables = []
+    for name in ("landmarks", "tracks"):
+        with open(out / f"{name}.csv", newline="") as file:
+            tables.append(list(csv.DictReader(file)))
+    suspects = [row for row in tables[0] if row["suspect"] == "1"]
+    tracks = tables[1]
+    assert 0 < len(tracks) < len(suspects)
+    assert sum(int(row["suspects"]) for row in tracks) == len(suspects)
+    scores = [float(row["worst_score"]) for row in tracks]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == float(suspects[0]["score"])
+    assert f"They make {len(tracks)} tracks" in capsys.readouterr().out
+    assert f"<td>{tracks[0]['worst_score']}</td>" in (out / "audit.html").read_text()
+
+    content = content_of(out / "review.html")
+    asked, samples = content["suspects"], content["samples"]
+    track = asked[0]["track"]
+    decisions = [
+        dict(
+            sample=samples[s["sample"]]["key"],
+            landmark=s["landmark"],
+            decision="accept",
+            annotation=samples[s["sample"]]["points"][s["landmark"]],
+            point=s["proposal"],
+        )
+        for s in asked
+        if s["track"] == track
+    ]
+    assert len(decisions) == content["tracks"][track]["count"] > 1
+    content.update(decisions=decisions, samples={s["key"]: s for s in samples})
+    (tmp_path / "decisions.json").write_text(json.dumps(content))
+    paths = [str(tmp_path / "decisions.json"), "--dataset", str(data)]
+    apply_decisions.main([*paths, "--out", str(tmp_path / "copy")])
+    for made in decisions:
+        video, number = made["sample"].split("/")
+        new = read_pts(tmp_path / f"copy/{video}/annot/{number}.pts")
+        np.testing.assert_allclose(new[made["landmark"]], made["point"], atol=1e-3)
+
+
+def test_videos_of_several_data_sets_are_told_apart():
+    one, other = SimpleNamespace(), SimpleNamespace()
+    infos = [dict(sequence_id=7, frame_number=3), dict(sequence_id=7, frame_number=4)]
+    frames = audit_annotations.frames_of([(one, 0), (one, 1)], infos)
+    assert (frames.videos, frames.numbers.tolist()) == (["7", "7"], [3, 4])
+    frames = audit_annotations.frames_of([(one, 0), (other, 0)], infos)
+    assert frames.videos == ["0:7", "1:7"]
+    assert audit_annotations.frames_of([(one, 0)], [{}]).videos == [""]
+
+
 def test_where_the_truth_is_known_it_is_told_how_many_are_right():
     truth = np.zeros((2, 3, 2))
     sample = SimpleNamespace(true_keypoints=truth.__getitem__)
@@ -245,6 +314,7 @@ def test_finished_folds_are_not_repeated(folded, capsys):
         ([], "give a checkpoint, or --folds"),
         (["epoch_1.pth", "--folds", "5"], "give a checkpoint, or --folds"),
         (["epoch_1.pth", "--views", "0"], "--views is 0"),
+        (["epoch_1.pth", "--gap", "0"], "--gap is 0"),
         (["epoch_1.pth", "--precision", "1.5"], "--precision is 1.5"),
     ],
 )
