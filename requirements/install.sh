@@ -25,7 +25,7 @@ check_python() { # before anything is made
         "there is no such command" \
         "install CPython 3.10, 3.11 or 3.12, or name one: PYTHON=python3.11 make demo"
     "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
-        fail "$("$python" --version) is not supported" \
+        fail "$("$python" --version 2>&1) is not supported" \
             "the OpenMMLab stack here is tested with CPython 3.10 to 3.12" \
             "name another interpreter: PYTHON=python3.11 make demo"
     "$python" -c 'import venv, ensurepip' 2>/dev/null || fail "no venv module" \
@@ -69,19 +69,37 @@ step() { # name, hint when it fails, files it depends on, command ...
     printf 'done in %d s\n' $((SECONDS - start))
 }
 
+compile_jobs() { # one a core, each with the 1 GB that it takes
+    local cores memory
+    cores=$(nproc)
+    memory=$(awk '/^MemAvailable:/ {print int($2 / 1e6)}' /proc/meminfo 2>/dev/null)
+    [ "${memory:-$cores}" -lt "$cores" ] && cores=$memory
+    echo $((cores > 0 ? cores : 1))
+}
+
 install_mmcv() {
     # With a GPU but no nvcc, mmcv would look for a compiler that is not there;
     # its operators for the CPU are all that is needed.
     if ! command -v nvcc >/dev/null && [ -z "${CUDA_HOME:-}" ]; then
         local -x CUDA_VISIBLE_DEVICES=
     fi
-    local -x MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)}
+    local -x MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(compile_jobs)}
     local options=(--no-build-isolation --no-deps -r $r/4-mmcv.txt)
+    local check=($venv/bin/python -c 'import mmcv.ops')
+    pip install --only-binary mmcv "${options[@]}" && "${check[@]}" && return
+
+    # Of all the flags, setuptools appends these to Python's own, whose -g makes
+    # the compiler's work more than twice as long.
+    local -x CPPFLAGS="${CPPFLAGS:-} -g0"
+    headers=$(mktemp -d)
+    trap 'rm -rf "$headers"' EXIT
+    $venv/bin/python $r/precompile_header.py "$headers" &&
+        CPPFLAGS+=" -include $headers/types.h"
     pip install "${options[@]}" || return
-    $venv/bin/python -c 'import mmcv.ops' && return
+    "${check[@]}" && return
     echo "The mmcv at hand was built against another torch: compiling it."
     pip install --force-reinstall --no-cache-dir --no-binary mmcv "${options[@]}" &&
-        $venv/bin/python -c 'import mmcv.ops'
+        "${check[@]}"
 }
 
 # PYTHON matters only until .venv stands: 'make test' after 'PYTHON=... make demo'
@@ -106,7 +124,7 @@ step "PyTorch (several GB)" "$net, and that 8 GB of disk are free" \
 step "build tools" "$net" $r/2-build.txt pip install -r $r/2-build.txt
 step "libraries" "$net" $r/3-libraries.txt \
     pip install -r $r/3-libraries.txt -c $r/1-torch.txt -c $r/2-build.txt
-step "MMEngine and mmcv (compiled if no wheel is found: 13 minutes on 2 cores, once)" \
+step "MMEngine and mmcv (compiled if no wheel is found: minutes, once)" \
     "$net; if it was compiling, use a C++17 compiler and 4 GB of memory (MAX_JOBS=1 \
 needs less) and, if nvcc is there, torch's own CUDA version, or hide the GPU with \
 CUDA_VISIBLE_DEVICES=" \

@@ -1,11 +1,14 @@
 """What a wheel, a source archive and the install script hold and do."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +61,8 @@ def test_source_archive_holds_the_pages(checkout):
     pages = {p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.*")}
     others = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"}
     page = {f"semamb_mm/audit/review_page.{kind}" for kind in ("html", "css", "js")}
-    assert pages | others | page <= names
+    install = {f"requirements/{p.name}" for p in ROOT.glob("requirements/*.*")}
+    assert pages | others | page | install <= names
 
 
 def fake_python(folder, body=":"):
@@ -191,3 +195,67 @@ def test_another_interpreter_does_not_spoil_the_environment(
     assert done.returncode == 1 and ".venv has Python 3.11" in done.stderr
     assert "make clean" in done.stderr and pip_calls(checkout) == []
     assert install("").returncode == 0  # without PYTHON, .venv stays
+
+
+# No wheel of mmcv is offered; pip's compiling calls note what they are given.
+COMPILES = """case "$*" in *"--only-binary mmcv"*) exit 1;;
+"-m pip"*) echo "$MAX_JOBS:$CPPFLAGS" >> given;; esac"""
+
+
+def test_mmcv_alone_is_compiled_without_debug_information(install, checkout, tmp_path):
+    done = install(fake_python(tmp_path, COMPILES), CPPFLAGS="-DMINE", MAX_JOBS="3")
+    assert done.returncode == 0, done.stderr
+    given = (checkout / "given").read_text().split("\n")
+    (mmcv,) = [line for line in given if "-g0" in line]
+    flags, _, header = mmcv.partition(" -include ")
+    assert flags == "3:-DMINE -g0" and given.count("3:-DMINE") == 7
+    assert not Path(header).parent.exists()  # the compiled header is large
+
+
+def test_mmcv_compiles_although_its_header_does_not(install, checkout, tmp_path):
+    body = 'case "$*" in requirements/precompile*) exit 1;; esac\n' + COMPILES
+    done = install(fake_python(tmp_path, body))
+    assert done.returncode == 0, done.stderr
+    given = (checkout / "given").read_text()
+    assert "-g0" in given and "-include" not in given
+
+
+def test_compilers_of_mmcv_fit_into_memory(install, checkout, tmp_path):
+    nproc = tmp_path / "nproc"
+    nproc.write_text("#!/bin/sh\necho 1000000\n")
+    nproc.chmod(0o755)
+    done = install(
+        fake_python(tmp_path, COMPILES), PATH=f"{tmp_path}:{os.environ['PATH']}"
+    )
+    assert done.returncode == 0, done.stderr
+    (mmcv,) = [g for g in (checkout / "given").read_text().split("\n") if "-g0" in g]
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 1 <= int(mmcv.partition(":")[0]) <= memory / 1e9
+
+
+def test_compiled_header_is_what_the_compiler_takes(tmp_path, monkeypatch):
+    said = subprocess.run(["c++", "--version"], capture_output=True, text=True)
+    if "Free Software Foundation" not in said.stdout:
+        pytest.skip("c++ is not GCC here")
+    monkeypatch.delenv("CFLAGS", raising=False)
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("CPPFLAGS", "-g0")
+    namespace = runpy.run_path(str(ROOT / "requirements" / "precompile_header.py"))
+    header = tmp_path / "types.h"
+    header.write_text("#include <cstddef>\n")
+    command = namespace["compile_command"](header, [])
+    subprocess.run(command, check=True)
+    kept = [flag for flag in command if flag.startswith(("-O", "-g"))]
+    own = sysconfig.get_config_var("CFLAGS").split()
+    assert kept == [*(f for f in own if f.startswith(("-O", "-g"))), "-g0"]
+    # As torch compiles a file, with those options of mmcv's that matter.
+    (tmp_path / "file.cpp").write_text("std::size_t one() { return 1; }\n")
+    compiler = namespace["new_compiler"]()
+    namespace["customize_compiler"](compiler)
+    done = subprocess.run(
+        ["c++", *compiler.compiler_so[1:], "-include", str(header), "-H", "-c",
+         "file.cpp", "-std=c++17", "-DTORCH_API_INCLUDE_EXTENSION_H",
+         "-DTORCH_EXTENSION_NAME=_ext"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert f"! {header}.gch" in done.stderr
