@@ -45,7 +45,8 @@ number=0
 number_done=0
 key=
 step() { # name, hint when it fails, files it depends on, command ...
-    local name=$1 hint=$2 files=$3 start=$SECONDS
+    local name=$1 hint=$2 files=$3
+    local TIMEFORMAT='done in %0R s (%0U s of CPU)'
     shift 3
     number=$((number + 1))
     # A step depends on those before it: what is compiled, on torch.
@@ -54,7 +55,7 @@ step() { # name, hint when it fails, files it depends on, command ...
     [ -e "$state/$number-$key" ] && return 0
     printf '[%d/10] %s ... ' $number "$name"
     mkdir -p "$state"
-    if ! "$@" >"$state/$number.log" 2>&1; then
+    if ! { time "$@" >"$state/$number.log" 2>&1; } 2>"$state/time"; then
         printf 'failed\n--- the last lines it printed ---\n' >&2
         # MMPose's unused chumpy is left out on purpose; pip's notice misleads.
         grep -v -e chumpy -e 'dependency resolver' "$state/$number.log" |
@@ -66,7 +67,7 @@ step() { # name, hint when it fails, files it depends on, command ...
     rm -f "$state/$number-"*
     : >"$state/$number-$key"
     number_done=$((number_done + 1))
-    printf 'done in %d s\n' $((SECONDS - start))
+    cat "$state/time"
 }
 
 compile_jobs() { # one a core, each with the 1 GB that it takes
@@ -124,7 +125,7 @@ step "PyTorch (several GB)" "$net, and that 8 GB of disk are free" \
 step "build tools" "$net" $r/2-build.txt pip install -r $r/2-build.txt
 step "libraries" "$net" $r/3-libraries.txt \
     pip install -r $r/3-libraries.txt -c $r/1-torch.txt -c $r/2-build.txt
-step "MMEngine and mmcv (compiled if no wheel is found: minutes, once)" \
+step "MMEngine and mmcv (compiled if no wheel is found: a few minutes, once)" \
     "$net; if it was compiling, use a C++17 compiler and 4 GB of memory (MAX_JOBS=1 \
 needs less) and, if nvcc is there, torch's own CUDA version, or hide the GPU with \
 CUDA_VISIBLE_DEVICES=" \
