@@ -107,11 +107,20 @@ function undo() {
 }
 
 function decideAndGo(decision, all) {
-  const { sample } = suspects[current];
+  const { sample, track } = suspects[current];
   const same = (n) => n === current || (suspects[n].sample === sample && !decided.has(n));
   const numbers = all ? shown().filter(same) : [current];
   const after = numbers.length ? Math.max(...numbers.map(place)) : place(current);
-  if (decide(numbers, decision)) nextOpen(after);
+  if (!decide(numbers, decision)) return;
+  nextOpen(after);
+  const left = suspects[current].track === track ? openOf(track).length : 0;
+  if (left) say(`T does the same for the other ${left} frames of this track.`);
+}
+
+/** The undecided frames of a track, shown or not. */
+function openOf(track) {
+  return suspects.flatMap((suspect, n) =>
+    track !== null && suspect.track === track && !decided.has(n) ? [n] : []);
 }
 
 /** Decide all undecided frames of the track as its last decided one. */
@@ -124,7 +133,7 @@ function decideTrack() {
   if (last === undefined) return say("First decide about one frame of this track.");
   const { decision } = decided.get(last);
   if (decision === "move") return say("A moved point is its frame's alone: move each one.");
-  const open = suspects.map((_, n) => n).filter((n) => ofTrack(n) && !decided.has(n));
+  const open = openOf(track);
   if (!open.length) return say("All frames of this track are decided.");
   if (!decide(open, decision)) return;
   const { before } = past.at(-1);

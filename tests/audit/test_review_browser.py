@@ -318,7 +318,9 @@ def test_a_decision_is_taken_for_a_whole_track(browser, opened, folder):
     assert text(browser, "message").startswith("First decide about one frame")
     press(browser, Keys.ARROW_UP, "t")
     assert text(browser, "message").startswith("A moved point is its frame's alone")
-    press(browser, Keys.ENTER, "a", "t")
+    press(browser, Keys.ENTER, "a")
+    assert text(browser, "message").startswith("T does the same for the other 6 fr")
+    press(browser, "t")
     assert text(browser, "count") == "9 of 9 decided"
     decisions = read_decisions(exported(browser, folder)).decisions
     kinds = {d.sample: (d.kind, d.point) for d in decisions}

@@ -292,7 +292,9 @@ def test_every_sample_is_judged_by_a_detector_that_has_not_seen_it(folded):
     out = folded.folder / "out"
     with open(out / "samples.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == BODIES
-    assert "none of which had seen it" in (out / "audit.html").read_text()
+    page = (out / "audit.html").read_text()
+    assert "none of which had seen it" in page
+    assert "distances there are in % of the size of the landmarks' box" in page
     assert not (out / "relabelled").exists()
     found = {path.name for path in out.iterdir()} - {"review.html"}
     assert found == {"landmarks.csv", "samples.csv", "audit.html"}
