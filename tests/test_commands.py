@@ -120,7 +120,7 @@ def check_overridden(args):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_are_taken(page, typed, capsys):
-    blocks = re.findall(r"^```bash\n(.*?)^```", read(page), re.M | re.S)
+    blocks = re.findall(r"^ *```bash\n(.*?)^ *```", read(page), re.M | re.S)
     for words in typed("\n".join(blocks)) if blocks else ():
         found = tool_of(words)
         if found is not None:
@@ -134,7 +134,7 @@ def test_commands_are_taken(page, typed, capsys):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_options_in_the_text_are_known(page):
-    text = re.sub(r"^```.*?^```", "", read(page), flags=re.M | re.S)
+    text = re.sub(r"^ *```.*?^ *```", "", read(page), flags=re.M | re.S)
     for command in re.findall(r"`((?:python|tools/)[^`]*)`", text):
         words = shlex.split(command)
         found = tool_of(["python", *words] if words[0].endswith(".py") else words)
