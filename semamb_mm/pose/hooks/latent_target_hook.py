@@ -55,8 +55,9 @@ class LatentTargetHook(Hook):
     head will do.
 
     With ``suspects`` labels that are probably wrong weigh nothing in the loss, from the
-    first epoch on. They are not searched, and consensus does not see them. It works
-    alone, too, with any head.
+    first epoch on. They are not searched, consensus does not see them, and a box that
+    lies tightly around a sample's landmarks becomes that of the others. It works alone,
+    too, with any head.
 
     Example:
         ```python

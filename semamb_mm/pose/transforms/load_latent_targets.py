@@ -13,6 +13,7 @@ from semamb_mm.pose.latent_targets.keys import sample_key
 from semamb_mm.pose.latent_targets.samples import ANNOTATION_KEY, ROW_KEY
 from semamb_mm.pose.latent_targets.shared import SharedTargets
 from semamb_mm.pose.latent_targets.store import LatentTargetStore
+from semamb_mm.pose.latent_targets.weights import box_of_others
 
 
 @TRANSFORMS.register_module()
@@ -41,6 +42,8 @@ class LoadLatentTargets(BaseTransform):
     Modified Keys:
 
         - keypoints (image pixels: the latent targets)
+        - bbox (optional): of a sample with suspects, where it is the box of the
+          landmarks: that of the others
 
     Added Keys:
 
@@ -107,6 +110,11 @@ class LoadLatentTargets(BaseTransform):
         view, moment = self.store.view
         if self.reseed:
             self._reseed(row, view, moment)
+        suspects = self.store.suspects[row].numpy()
+        if suspects.any() and "bbox" in results and "bbox_scale" not in results:
+            box = np.asarray(results["bbox"])
+            others = box_of_others(box[0], annotation[0, :, :2], visible, suspects)
+            results["bbox"] = others[None]
         latent = annotation.copy()
         latent[0, visible, :2] = self.store.targets[row].numpy()[visible]
         results["latent_index"] = np.array([row])

@@ -3,12 +3,17 @@
 import copy
 import functools
 
+import numpy as np
 import pytest
 import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from semamb_mm.pose.latent_targets.weights import check_losses, leave_out
+from semamb_mm.pose.latent_targets.weights import (
+    box_of_others,
+    check_losses,
+    leave_out,
+)
 from tests.pose.augmented import FLIPS, attach_moved_store, make_dataset
 from tests.pose.heads.test_simcc import CODEC as BINS
 from tests.pose.heads.test_simcc import build as build_simcc
@@ -141,3 +146,37 @@ def test_a_loss_that_takes_no_weights_is_named():
     message = "KeypointMSELoss at model.head.loss_module has use_target_weight=False"
     with pytest.raises(ValueError, match=message):
         check_losses(model)
+
+
+def test_a_box_of_landmarks_is_that_of_the_others():
+    points = np.array([[10, 10], [30, 20], [20, 40], [90, 15.0]], np.float32)
+    seen, suspects = np.ones(4, bool), np.array([False, False, False, True])
+    tight = np.array([10, 10, 90, 40], np.float32)
+    for box in (tight, tight.round() + 0.4):
+        found = box_of_others(box, points, seen, suspects)
+        assert found.tolist() == [10, 10, 30, 40] and found.dtype == box.dtype
+    # Of a detector, padded, or drawn: it is no word of the landmarks.
+    for box in (tight + (-5, -5, 5, 5), tight - 1):
+        assert box_of_others(box, points, seen, suspects) is box
+    # A data set may leave hidden landmarks out of its boxes.
+    seen[0] = False
+    others = box_of_others(np.array([20, 15, 90, 40.0]), points, seen, suspects)
+    assert others.tolist() == [20, 20, 30, 40]
+    # A single landmark has no box.
+    suspects[:3] = (True, True, False)
+    assert box_of_others(tight, points, np.ones(4, bool), suspects) is tight
+
+
+def test_the_crop_does_not_follow_suspects():
+    dataset = make_dataset()
+    store = attach_moved_store(dataset)
+    before, untouched = (dataset[row]["data_samples"].gt_instances for row in (0, 1))
+    chin = int(store.annotations[0, :, 1].argmax())
+    store.suspects[0, chin] = True
+    after, same = (dataset[row]["data_samples"].gt_instances for row in (0, 1))
+    assert np.array_equal(same.bboxes, untouched.bboxes)
+    lowest = np.delete(store.annotations[0].numpy(), chin, 0)[:, 1].max()
+    assert after.bboxes[0, 3] == lowest < before.bboxes[0, 3]
+    assert np.array_equal(after.bboxes[0, :3], before.bboxes[0, :3])
+    # The label itself stays where it is, as visible as before.
+    assert np.array_equal(after.annotated_keypoints, before.annotated_keypoints)
