@@ -10,11 +10,13 @@ import inspect
 import json
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine import registry as stock
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
@@ -32,6 +34,7 @@ from tests import ROOT
 from tests.contracts.test_fixed_names import registered
 from tests.pose.hooks.test_latent_target_hook import hook_of
 from tests.pretrain.datasets.test_omniglot import make_folders
+from tests.test_docs import PAGES, read
 from tests.trees import retrieval
 from tests.trees.coco_style import annotations_of, write_stock_data
 from tests.trees.faces import write_300w
@@ -66,6 +69,13 @@ BASES = dict(
     PytorchMetricLearningLoss=BIRDS,
 )
 BASES["SlimHourglassNet"] = BASES["SemanticAlignmentCPMHead"]
+# The same of the lines on pages of the docs.
+PAGE_BASES = {
+    "docs/datasets.md": "mmpose::face_2d_keypoint/topdown_heatmap/aflw/"
+    "td-hm_hrnetv2-w18_8xb64-60e_aflw-256x256.py",
+    "docs/ghcu.md": SMALL,
+    "docs/osm_caa.md": PRODUCTS,
+}
 # Channels, height and width of the features that these configs' heads get.
 FEATURES = dict(
     SemanticAlignmentCPMHead=[(256, 64, 64)],
@@ -184,6 +194,38 @@ def test_all_lines_for_a_config_are_of_a_component():
     paths = (ROOT / "semamb_mm").rglob("*.py")
     found = sum(path.read_text(encoding="utf-8").count("```python") for path in paths)
     assert found == sum(len(examples(cls)) for _, _, cls in COMPONENTS.values())
+
+
+def lines_of(page):
+    """Lines for a config on a page of the docs, but those that other tests run."""
+    blocks = re.findall(
+        r"(?<!-->\n)^ *```python\n(.*?)^ *```$", read(page), re.M | re.S
+    )
+    for block in map(textwrap.dedent, blocks):
+        if "dict(" in block and not re.search(r"^(import|from) ", block, re.M):
+            yield block
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(lines_of(page))])
+def test_lines_for_a_config_in_the_docs_are_taken(page, inherited, data, monkeypatch):
+    """What is built of them has the arguments that they give."""
+    monkeypatch.chdir(data)
+    monkeypatch.setattr("gc.collect", lambda: 0)
+    base = PAGE_BASES.get(page, FACES)
+    Path("my_config.py").write_text(f"_base_ = {inherited[FACES]!r}\n")
+    for number, code in enumerate(lines_of(page)):
+        path = data / f"page_{number}.py"
+        above = "" if code.startswith("_base_") else inherited.get(base, base)
+        path.write_text(f"_base_ = {above!r}\n{code}" if above else code)
+        config = Config.fromfile(path)
+        init_default_scope("mmpretrain" if base == PRODUCTS else "mmpose")
+        stock.MODELS.build(config.model.head)
+        for hook in config.get("custom_hooks", ()):
+            stock.HOOKS.build(hook)
+        evaluators = config.val_evaluator
+        for metric in evaluators if isinstance(evaluators, list) else [evaluators]:
+            stock.METRICS.build(metric)
+        stock.DATASETS.build(dict(config.train_dataloader.dataset, lazy_init=True))
 
 
 def use_dataset(config, cls):
