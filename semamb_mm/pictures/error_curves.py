@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figures import new_figure, save_figure
+from .figures import drawn_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PANEL = (5.0, 4.0)  # inches
+_PANEL = (4.5, 3.6)  # inches
 
 
 def draw_error_curves(
@@ -24,24 +24,23 @@ def draw_error_curves(
     """Draw the share of faces with an error of at most so much.
 
     Args:
-        path: The PNG file; written whole or not at all.
+        path: The file, .png, .pdf or .svg; written whole or not at all.
         curves: Norm, one panel each, to a curve's label to its ``(N,)`` errors as
             fractions of the norm.
         limit: The largest error shown, in the same unit.
     """
-    figure, panels = new_figure(_PANEL[0] * len(curves), _PANEL[1], len(curves))
-    for panel, (norm, lines) in zip(panels, curves.items()):
-        for label, errors in lines.items():
-            _draw_curve(panel, errors, limit, label)
-        panel.set(
-            xlim=(0, 100 * limit),
-            ylim=(0, 100),
-            xlabel=f"mean error of a face, % of {norm}",
-            ylabel="share of faces, %",
-        )
-        panel.grid(alpha=0.3)
-        panel.legend(loc="lower right", fontsize="small")
-    save_figure(figure, path, dpi=120)
+    size = (_PANEL[0] * len(curves), _PANEL[1], len(curves))
+    with drawn_figure(path, *size) as panels:
+        for panel, (norm, lines) in zip(panels, curves.items()):
+            for label, errors in lines.items():
+                _draw_curve(panel, errors, limit, label)
+            panel.set(
+                xlim=(0, 100 * limit),
+                ylim=(0, 100),
+                xlabel=f"mean error of a face, % of {norm.replace('_', '-')}",
+                ylabel="share of faces, %",
+            )
+            panel.legend(loc="lower right")
 
 
 def _draw_curve(panel: Axes, errors: np.ndarray, limit: float, label: str) -> None:

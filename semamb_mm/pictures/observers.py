@@ -11,7 +11,7 @@ import numpy as np
 
 from semamb_mm.faces.sizes import longest_side
 
-from .figures import new_figure, save_figure
+from .figures import drawn_figure
 from .texts import draw_text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def plot_observers(
     the title says. Right, each observer's noise of each landmark.
 
     Args:
-        path: The PNG file; written whole or not at all.
+        path: The file, .png, .pdf or .svg; written whole or not at all.
         names: Of the ``M`` observers.
         offsets: ``(M, K, 2)`` x, y.
         covariances: ``(M, K, 2, 2)`` of x and y.
@@ -58,31 +58,30 @@ def plot_observers(
     """
     colours = colours_of(names, network)
     shape = np.asarray(mean_shape, np.float64)
-    figure, (faces, bars) = new_figure(13, 6, panels=2)
     deviations = np.sqrt(np.maximum(np.linalg.eigvalsh(covariances), 0))
     widest = max(4 * float(deviations.max()), float(np.abs(offsets).max()), 1e-12)
     zoom = max(1, round(float(longest_side(shape)) / _SIDES / widest))
-    for m, colour in enumerate(colours):
-        _draw_observer(faces, shape, zoom, offsets[m], covariances[m], colour)
-    faces.scatter(*shape.T, s=6, color="0.3", zorder=4)
-    faces.set_aspect("equal", adjustable="datalim")
-    faces.invert_yaxis()
-    faces.set(xticks=[], yticks=[])
-    faces.set_title(
-        f"Arrow: mean offset; ellipse: 2 s.d. of the noise; both x {zoom}", fontsize=11
-    )
-    noise = np.sqrt(np.trace(covariances, axis1=-2, axis2=-1).clip(0))
-    width = 0.8 / len(names)
-    for m, (name, colour) in enumerate(zip(names, colours)):
-        places = np.arange(noise.shape[1]) + (m - (len(names) - 1) / 2) * width
-        bars.bar(places, noise[m], width, color=colour, label=name)
-    bars.set_xlabel("landmark, counted from 0")
-    bars.set_ylabel(f"RMS, {unit}")
-    bars.set_title("A mark's distance from its observer's convention", fontsize=11)
-    bars.xaxis.get_major_locator().set_params(integer=True)
-    bars.margins(x=0.01)
-    bars.legend(fontsize=8)
-    save_figure(figure, path)
+    with drawn_figure(path, 11, 5, panels=2) as (faces, bars):
+        for m, colour in enumerate(colours):
+            _draw_observer(faces, shape, zoom, offsets[m], covariances[m], colour)
+        faces.scatter(*shape.T, s=6, color="0.3", zorder=4)
+        faces.set_aspect("equal", adjustable="datalim")
+        faces.invert_yaxis()
+        faces.set(xticks=[], yticks=[])
+        faces.set_title(
+            f"Arrow: mean offset; ellipse: 2 s.d. of the noise; both x {zoom}"
+        )
+        noise = np.sqrt(np.trace(covariances, axis1=-2, axis2=-1).clip(0))
+        width = 0.8 / len(names)
+        for m, (name, colour) in enumerate(zip(names, colours)):
+            places = np.arange(noise.shape[1]) + (m - (len(names) - 1) / 2) * width
+            bars.bar(places, noise[m], width, color=colour, label=name)
+        bars.set_xlabel("landmark, counted from 0")
+        bars.set_ylabel(f"RMS, {unit}")
+        bars.set_title("A mark's distance from its observer's convention")
+        bars.xaxis.get_major_locator().set_params(integer=True)
+        bars.margins(x=0.01)
+        bars.legend()
 
 
 def _draw_observer(
@@ -129,30 +128,29 @@ def plot_bland_altman(
     to either side of it.
 
     Args:
-        path: The PNG file; written whole or not at all.
+        path: The file, .png, .pdf or .svg; written whole or not at all.
         names: Of the two.
         first: ``(N, K, 2)``, from each sample's centre; NaN where missing.
         second: The same landmarks.
         unit: For the labels.
     """
-    figure, panels = new_figure(11, 4, panels=2)
-    for axis, panel in enumerate(panels):
-        one, other = first[..., axis].ravel(), second[..., axis].ravel()
-        shown = np.isfinite(one) & np.isfinite(other)
-        difference = (one - other)[shown]
-        mean = ((one + other) / 2)[shown]
-        panel.scatter(mean, difference, s=6, alpha=0.4, linewidths=0)
-        bias, deviation = difference.mean(), difference.std(ddof=1)
-        for level, style in ((-1.96, "--"), (0, "-"), (1.96, "--")):
-            height = bias + level * deviation
-            panel.axhline(height, color="0.2", linestyle=style, linewidth=1)
-            panel.annotate(
-                f"{height:.2f}", (1, height), xycoords=("axes fraction", "data")
-            )
-        panel.set_xlabel(f"mean {'xy'[axis]}, {unit}")
-        panel.set_ylabel(f"{names[0]} - {names[1]}, {unit}")
-        panel.set_title(f"{'xy'[axis]}: mean and 1.96 s.d.", fontsize=11)
-    save_figure(figure, path)
+    with drawn_figure(path, 10, 3.8, panels=2) as panels:
+        for axis, panel in enumerate(panels):
+            one, other = first[..., axis].ravel(), second[..., axis].ravel()
+            shown = np.isfinite(one) & np.isfinite(other)
+            difference = (one - other)[shown]
+            mean = ((one + other) / 2)[shown]
+            panel.scatter(mean, difference, s=6, alpha=0.4, linewidths=0)
+            bias, deviation = difference.mean(), difference.std(ddof=1)
+            for level, style in ((-1.96, "--"), (0, "-"), (1.96, "--")):
+                height = bias + level * deviation
+                panel.axhline(height, color="0.2", linestyle=style, linewidth=1)
+                panel.annotate(
+                    f"{height:.2f}", (1, height), xycoords=("axes fraction", "data")
+                )
+            panel.set_xlabel(f"mean {'xy'[axis]}, {unit}")
+            panel.set_ylabel(f"{names[0]} - {names[1]}, {unit}")
+            panel.set_title(f"{'xy'[axis]}: mean and 1.96 s.d.")
 
 
 def draw_opinions(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from matplotlib.axes import Axes
 
-from semamb_mm.pictures.figures import new_figure, save_figure
+from semamb_mm.pictures.figures import drawn_figure
 
 _PANEL = (4.5, 3.6)  # inches
 
@@ -17,12 +17,11 @@ _PANEL = (4.5, 3.6)  # inches
 @contextmanager
 def panels(path: str | os.PathLike, count: int = 1) -> Iterator[Sequence[Axes]]:
     """Give axes side by side to draw in; then write the picture."""
-    figure, row = new_figure(_PANEL[0] * count, _PANEL[1], count)
-    yield row
-    for axes in row:
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=7)
-    save_figure(figure, path)
+    with drawn_figure(path, _PANEL[0] * count, _PANEL[1], count) as row:
+        yield row
+        for axes in row:
+            if axes.get_legend_handles_labels()[1]:
+                axes.legend()
 
 
 def curve(
