@@ -3,8 +3,83 @@ import warnings
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.quiver import Quiver
 
-from semamb_mm.pictures.moves import plot_moves
+from semamb_mm.pictures.moves import magnification, plot_moves
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The axes of the figures that are written."""
+    axes = []
+    save = Figure.savefig
+
+    def catch(figure, *args, **kwargs):
+        axes[:] = figure.axes
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", catch)
+    return axes
+
+
+def square_and_moves(mean):
+    """Nine points 100 apart, and moves of theirs with a mean and a deviation of 1."""
+    rng = np.random.default_rng(0)
+    shape = 50.0 * np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
+    moves = rng.normal(size=(400, 9, 2))
+    moves -= moves.mean(axis=0)
+    return shape, moves + mean
+
+
+def test_arrows_of_means_can_be_seen_and_the_title_says_how_long(tmp_path, drawn):
+    shape, moves = square_and_moves(mean=0)
+    moves[:, 4, 0] += 0.3  # six standard errors
+    plot_moves(moves, tmp_path / "m.png", "px", shape)
+    face = drawn[1]
+    (arrows,) = (a for a in face.collections if isinstance(a, Quiver))
+    assert arrows.N == 1 and arrows.XY.tolist() == [[0, 0]]
+    # 0.3 of a face of 100: an arrow of 6 is seen.
+    assert 1 / arrows.scale == 20
+    np.testing.assert_allclose(arrows.U, [0.3], rtol=1e-6)
+    title = face.get_title()
+    assert "arrow: mean move beyond 3 standard errors, magnified 20 times" in title
+    assert "ellipse: 2 s.d. of the moves, magnified 2 times" in title
+
+
+def test_means_that_may_be_chance_have_no_arrow(tmp_path, drawn):
+    shape, moves = square_and_moves(mean=0.05)
+    plot_moves(8 * moves, tmp_path / "m.png", "px", shape)
+    face = drawn[1]
+    assert not [a for a in face.collections if isinstance(a, Quiver)]
+    assert "no mean move is beyond 3 standard errors" in face.get_title()
+    assert "ellipse: 2 s.d. of the moves, true to scale" in face.get_title()
+
+
+def test_landmarks_on_the_face_have_their_numbers(tmp_path, drawn):
+    shape, moves = square_and_moves(mean=0)
+    plot_moves(moves, tmp_path / "m.png", "px", shape)
+    numbers = {text.get_text(): text for text in drawn[1].texts}
+    assert list(numbers) == [str(k) for k in range(9)]
+    for k in (0, 1, 2, 6, 7, 8):  # the upper and the lower row: outside
+        _, up = numbers[str(k)].get_position()
+        assert np.sign(up) == -np.sign(shape[k, 1])
+
+
+@pytest.mark.parametrize(
+    "largest, shown, times",
+    [
+        (1, 10, 10),
+        (1, 9.9, 5),
+        (1, 2.4, 2),
+        (1, 1.9, 1),
+        (8, 1, 1),
+        (0, 1, 1),
+        (1, 450, 200),
+    ],
+)
+def test_magnifications_are_round_numbers(largest, shown, times):
+    assert magnification(largest, shown) == times
 
 
 @pytest.mark.parametrize("landmarks", [68, 19])
