@@ -44,7 +44,7 @@ def contact_sheet(
         sheet[top : top + height, left : left + width] = image
         if strip:
             title = _fit(titles[i], width - 12)
-            draw_text(sheet, title, (left + 6, top + height + 15), (30, 30, 30))
+            draw_text(sheet, title, (left + 6, top + height + 16), (30, 30, 30))
     return sheet
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from semamb_mm.faces.sizes import longest_side
 
-from .texts import draw_text, text_width
+from .contact_sheets import contact_sheet
+from .legends import dot, legend, line, ring
 
 # BGR
 COLOURS = dict(
@@ -19,6 +20,16 @@ COLOURS = dict(
     truth=(240, 240, 240),
 )
 MOVE_COLOUR = (0, 220, 255)
+# What a legend calls them; the line is drawn wherever there are latent targets.
+_LABELS = dict(
+    annotation="annotation",
+    latent="latent target",
+    move="from annotation to target",
+    prediction="prediction",
+    truth="truth",
+)
+# Radii and widths of what is drawn, shares of the picture's side.
+_DOT, _RING, _LINE, _EDGE = 3.4 / 480, 6.4 / 480, 2 / 480, 0.7 / 480
 _SHIFT = 4  # OpenCV draws in 1/16 pixel
 _SUPERSAMPLING = 3
 
@@ -39,7 +50,8 @@ def draw_targets(
     """Draw a face with its annotation, latent targets and prediction.
 
     A line joins each annotation to its latent target; the truth is a ring.
-    Landmarks that are not finite or far outside the picture are not drawn.
+    :func:`targets_sheet` adds a legend. Landmarks that are not finite or far outside
+    the picture are not drawn.
 
     Args:
         image: ``(H, W, 3)`` uint8, BGR.
@@ -51,7 +63,7 @@ def draw_targets(
         margin: Space around the annotated face, share of its size.
 
     Returns:
-        ``(size, size, 3)`` uint8, BGR, with a legend.
+        ``(size, size, 3)`` uint8, BGR.
 
     Raises:
         ValueError: For an image or points of another shape, or an annotation
@@ -79,9 +91,32 @@ def draw_targets(
         for name, value in points.items()
     }
     _draw_points(canvas, places)
-    picture = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    _draw_legend(picture, list(points))
-    return picture
+    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def targets_sheet(
+    faces: Sequence[np.ndarray],
+    layers: Sequence[str],
+    columns: int,
+    titles: Sequence[str] = (),
+) -> np.ndarray:
+    """Arrange pictures of :func:`draw_targets` in a grid, below one legend.
+
+    Args:
+        faces: ``(size, size, 3)`` uint8, BGR.
+        layers: What is drawn on any of them: ``annotation``, ``latent``,
+            ``prediction``, ``truth``.
+        columns: Pictures in a row.
+        titles: One for each picture, or none.
+
+    Returns:
+        ``(H, W, 3)`` uint8, BGR.
+
+    Raises:
+        ValueError: As :func:`~semamb_mm.pictures.contact_sheets.contact_sheet`.
+    """
+    sheet = contact_sheet(faces, columns, titles)
+    return np.vstack([_legend(layers, sheet.shape[1]), sheet])
 
 
 def _checked(points: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
@@ -124,17 +159,18 @@ def _places(points: np.ndarray, side: int) -> list[_Place]:
 
 def _draw_points(canvas: np.ndarray, places: Mapping[str, Sequence[_Place]]) -> None:
     """Draw rings, lines and dots, in place; the latent targets are on top."""
+    side = len(canvas)
     for centre in filter(None, places.get("truth", ())):
-        _draw_circle(canvas, centre, 4.2, COLOURS["truth"], 0.7)
+        _draw_circle(canvas, centre, _RING * side, (30, 30, 30), 3 * _EDGE * side)
+        _draw_circle(canvas, centre, _RING * side, COLOURS["truth"], 2 * _EDGE * side)
+    width = max(1, round(_LINE * side))
     for start, end in zip(places["annotation"], places["latent"]):
         if start and end:
-            cv2.line(
-                canvas, start, end, MOVE_COLOUR, _SUPERSAMPLING, cv2.LINE_AA, _SHIFT
-            )
+            cv2.line(canvas, start, end, MOVE_COLOUR, width, cv2.LINE_AA, _SHIFT)
     for name in ("prediction", "annotation", "latent"):
         for centre in filter(None, places.get(name, ())):
-            _draw_circle(canvas, centre, 2.4, (30, 30, 30))
-            _draw_circle(canvas, centre, 2, COLOURS[name])
+            _draw_circle(canvas, centre, (_DOT + _EDGE) * side, (30, 30, 30))
+            _draw_circle(canvas, centre, _DOT * side, COLOURS[name])
 
 
 def _draw_circle(
@@ -144,20 +180,22 @@ def _draw_circle(
     colour: tuple[int, int, int],
     thickness: float = -1,
 ) -> None:
-    """Draw a circle, filled if the thickness is negative; lengths in the result."""
-    fine = round(radius * _SUPERSAMPLING * 2**_SHIFT)
-    width = -1 if thickness < 0 else round(thickness * _SUPERSAMPLING)
+    """Draw a circle, filled if the thickness is negative; lengths of the canvas."""
+    width = -1 if thickness < 0 else max(1, round(thickness))
+    fine = round(radius * 2**_SHIFT)
     cv2.circle(canvas, centre, fine, colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_legend(canvas: np.ndarray, names: Sequence[str]) -> None:
-    """Draw names and colours on a dark plate in the top left corner, in place."""
-    labels = {name: name for name in names} | dict(latent="latent target")
-    width = max(map(text_width, labels.values()))
-    plate = canvas[: 16 * len(labels) + 6, : width + 26]
-    plate[:] = plate // 3
-    for i, (name, label) in enumerate(labels.items()):
-        y = 11 + 16 * i
-        outline = 1 if name == "truth" else -1
-        cv2.circle(canvas, (10, y), 4, COLOURS[name], outline, cv2.LINE_AA)
-        draw_text(canvas, label, (20, y + 4), (255, 255, 255))
+def _legend(layers: Sequence[str], width: int) -> np.ndarray:
+    """Return a strip ``(H, width, 3)`` that names what is drawn."""
+    shown = {*layers, "move"} if "latent" in layers else {*layers}
+    marks = dict(move=line, truth=ring)
+    colours = dict(COLOURS, move=MOVE_COLOUR)
+    return legend(
+        [
+            marks.get(name, dot)(label, colours[name])
+            for name, label in _LABELS.items()
+            if name in shown
+        ],
+        width,
+    )

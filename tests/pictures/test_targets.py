@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from semamb_mm.pictures.targets import COLOURS, MOVE_COLOUR, draw_targets
+from semamb_mm.pictures.contact_sheets import contact_sheet
+from semamb_mm.pictures.targets import (
+    COLOURS,
+    MOVE_COLOUR,
+    draw_targets,
+    targets_sheet,
+)
 from semamb_mm.synthetic.faces import render_face
 
 
@@ -75,3 +81,32 @@ def test_draw_targets_rejects(changes, message):
     good = dict(image=np.zeros((9, 9, 3), np.uint8), annotation=face, latent=face)
     with pytest.raises(ValueError, match=message):
         draw_targets(**good | changes)
+
+
+def test_the_legend_names_whatever_is_drawn_and_covers_no_face():
+    face = render_face(0, 0)
+    points = {
+        "annotation": face.keypoints + 3,
+        "latent": face.keypoints,
+        "prediction": face.keypoints - 3,
+        "truth": face.keypoints + 1,
+    }
+    drawn = draw_targets(face.image, *points.values(), size=200)
+    faces, layers = [drawn, drawn], list(points)
+    sheet = targets_sheet(faces, layers, columns=2, titles=["one", "two"])
+    plain = contact_sheet(faces, 2, ["one", "two"])
+    legend = sheet[: len(sheet) - len(plain)]
+    np.testing.assert_array_equal(sheet[len(legend) :], plain)
+
+    def shows(strip, colour):
+        return (np.abs(strip.astype(int) - colour).max(-1) < 12).any()
+
+    colours = {**COLOURS, "move": MOVE_COLOUR}
+    for name, colour in colours.items():
+        assert shows(drawn, colour) and shows(legend, colour), name
+    without = targets_sheet(faces, ["annotation", "latent"], columns=2)
+    strip = without[: len(without) - 200]
+    assert not shows(strip, COLOURS["prediction"]) and shows(strip, MOVE_COLOUR)
+    # Names that do not fit in a line go on in the next.
+    narrow = targets_sheet([drawn], layers, columns=1)
+    assert len(narrow) - 200 > len(legend)

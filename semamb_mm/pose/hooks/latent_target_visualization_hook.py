@@ -10,8 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
-from semamb_mm.pictures.contact_sheets import contact_sheet
-from semamb_mm.pictures.targets import draw_targets
+from semamb_mm.pictures.targets import draw_targets, targets_sheet
 from semamb_mm.pose.inference import read_image
 from semamb_mm.pose.latent_targets.samples import located_samples
 
@@ -104,6 +103,9 @@ class LatentTargetVisualizationHook(Hook):
             pictures.append(draw_targets(image, annotation, target, found, truth))
             titles.append(store.keys[row])
         if pictures:
-            sheet = contact_sheet(pictures, min(4, len(pictures)), titles)
+            known = any(truth is not None for *_, truth in self._faces)
+            layers = ["annotation", "latent", "prediction"] + ["truth"] * known
+            columns = min(4, len(pictures))
+            sheet = targets_sheet(pictures, layers, columns, titles)
             picture = cv2.cvtColor(sheet, cv2.COLOR_BGR2RGB)
             runner.visualizer.add_image("latent_targets", picture, step=step)
