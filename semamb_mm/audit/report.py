@@ -16,7 +16,7 @@ from semamb_mm.formats.files import atomic_write
 from semamb_mm.formats.tables import write_csv
 from semamb_mm.pictures.embedded import embedded, embedded_image
 from semamb_mm.pictures.moves import plot_moves
-from semamb_mm.pictures.targets import draw_targets
+from semamb_mm.pictures.targets import COLOURS, MOVE_COLOUR, draw_targets
 
 from .decision import Audit
 from .moves import mean_shape
@@ -130,8 +130,9 @@ def write_page(
     how: str,
     num_faces: int = 40,
     tracks: Sequence[Track] = (),
+    names: Sequence[str] = (),
 ) -> None:
-    """Write one html file with everything in it.
+    """Write one html file with everything in it; it links to the tables beside it.
 
     Args:
         path: The file.
@@ -142,10 +143,13 @@ def write_page(
         how: Which model predicted, one sentence.
         num_faces: Pictures at most, of the worst samples.
         tracks: Those of the suspects that are in videos.
+        names: ``(K,)`` of the landmarks; empty ones are numbered only.
     """
+    names = names or [""] * audit.suspects.shape[1]
+    called = [f"{k} {name}".strip() for k, name in enumerate(names)]
     suspects = audit.suspects
     shown = [i for i in audit.order[:num_faces] if suspects[i].any()]
-    pictures = [_figure(audit, i, read_image) for i in shown]
+    pictures = [_figure(audit, i, read_image, called) for i in shown]
     with atomic_write(path) as file:
         file.write(
             _PAGE.format(
@@ -154,10 +158,11 @@ def write_page(
                 how=html.escape(how),
                 unit=percent_unit(audit.annotations.shape[1]),
                 reasons=_reason_rows(audit),
-                what="latent target" if audit.has_targets else "prediction",
+                what="Latent target" if audit.has_targets else "Prediction",
                 ambiguity=_ambiguity(audit),
-                tracks=_track_table(tracks),
-                rows=_count_rows(suspects.sum(0)),
+                tracks=_track_table(tracks, called),
+                rows=_count_rows(suspects.sum(0), called),
+                legend=_legend(),
                 pictures="".join(pictures) or "<p>No suspects.</p>",
             )
         )
@@ -190,11 +195,34 @@ def _ambiguity(audit: Audit) -> str:
         return embedded(plot.read_bytes(), "png")
 
 
-def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> str:
+def _legend() -> str:
+    """Return what :func:`_figure` draws, each with a mark of its colour."""
+    layers = dict(
+        annotation=(COLOURS["annotation"], "&#9679;"),
+        proposal=(COLOURS["latent"], "&#9679;"),
+        move=(MOVE_COLOUR, "&#9473;"),
+        prediction=(COLOURS["prediction"], "&#9679;"),
+    )
+    labels = dict(proposal="proposed label", move="from annotation to proposal")
+    return "".join(
+        f'<span><b style="color: rgb({red}, {green}, {blue})">{mark}</b> '
+        f"{labels.get(name, name)}</span>"
+        for name, ((blue, green, red), mark) in layers.items()
+    )
+
+
+def _figure(
+    audit: Audit,
+    i: int,
+    read_image: Callable[[int], np.ndarray],
+    called: Sequence[str],
+) -> str:
     """Draw a sample, and list its suspects, worst first."""
     landmarks = np.flatnonzero(audit.suspects[i])
     landmarks = landmarks[np.argsort(-audit.scores[i, landmarks])]
-    text = ", ".join(f"{k} ({audit.reasons[i, k]})" for k in landmarks[:_LISTED])
+    text = ", ".join(
+        f"{html.escape(called[k])} ({audit.reasons[i, k]})" for k in landmarks[:_LISTED]
+    )
     text += ", ..." if len(landmarks) > _LISTED else ""
     try:
         face = draw_targets(
@@ -213,23 +241,25 @@ def _figure(audit: Audit, i: int, read_image: Callable[[int], np.ndarray]) -> st
     )
 
 
-def _count_rows(counts: np.ndarray) -> str:
+def _count_rows(counts: np.ndarray, called: Sequence[str]) -> str:
     worst = [k for k in np.argsort(-counts)[:_ROWS] if counts[k]]
-    return "".join(f"<tr><td>{k}</td><td>{counts[k]}</td></tr>" for k in worst)
+    return "".join(_line("td", (called[k], counts[k])) for k in worst)
 
 
-def _track_table(tracks: Sequence[Track]) -> str:
+def _track_table(tracks: Sequence[Track], called: Sequence[str]) -> str:
     """Return the worst tracks as a section of the page; nothing without any."""
     if not tracks:
         return ""
     heads = ["video", "landmark", "first frame", "last frame", "suspects"]
     heads += ["worst score", "reason", "expected precision"]
     rows = [_line("th", heads)]
-    rows += [_line("td", _track_row(track)) for track in tracks[:_TRACKS]]
+    for track in tracks[:_TRACKS]:
+        video, landmark, *others = _track_row(track)
+        rows.append(_line("td", [video, called[landmark], *others]))
     return (
         "<h2>By track</h2><p>Suspects of one landmark in frames that are near to each "
         f"other, worst first: {min(len(tracks), _TRACKS)} of {len(tracks)}; all are in "
-        f"tracks.csv.</p><table>{''.join(rows)}</table>"
+        f'<a href="tracks.csv">tracks.csv</a>.</p><table>{"".join(rows)}</table>'
     )
 
 
@@ -245,19 +275,25 @@ body {{ font-family: sans-serif; max-width: 1200px; margin: 2em auto; color: #22
 figure {{ display: inline-block; width: 370px; margin: 6px; vertical-align: top }}
 figcaption {{ font-size: 12px; overflow-wrap: anywhere }}
 img {{ max-width: 100% }} td, th {{ padding: 2px 12px; text-align: right }}
+td:first-child, th:first-child {{ text-align: left }}
+.legend {{ position: sticky; top: 0; background: #333; color: #fff; padding: 6px 0 }}
+.legend span {{ margin-left: 1.5em }}
 </style></head><body>
 <h1>{title}</h1>
 <p>{verdict}</p>
-<p>{how} Every landmark is in landmarks.csv; distances there are in {unit}.</p>
+<p>{how}</p>
+<p>Every landmark is in <a href="landmarks.csv">landmarks.csv</a>, every sample in
+<a href="samples.csv">samples.csv</a>, worst first; distances there are in {unit}.</p>
 <table><tr><th>reason</th><th>landmarks</th></tr>{reasons}</table>
 {tracks}
 <h2>Which landmarks are ambiguous, and in which direction</h2>
-<p>{what} minus annotation over all samples, suspects left out.</p>
+<p>{what} minus annotation over all samples, suspects left out. The numbers on the mean
+face are those of the tables and of the samples below.</p>
 <img src="{ambiguity}" alt="moves by landmark">
 <h2>Landmarks with most suspects</h2>
 <table><tr><th>landmark</th><th>suspects</th></tr>{rows}</table>
 <h2>Worst samples</h2>
-<p>Red: annotation; green: proposed label, joined to it; blue: prediction.</p>
+<p class="legend">{legend}</p>
 {pictures}
 </body></html>
 """

@@ -1,6 +1,7 @@
 """Tables and the page of an audit."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from semamb_mm.audit.report import (
     write_tracks,
 )
 from semamb_mm.audit.tracks import Frames, audit_tracks
+from semamb_mm.pictures.targets import COLOURS, MOVE_COLOUR
 
 from .test_scores import annotated
 
@@ -79,7 +81,7 @@ def test_the_page_needs_no_other_file_and_names_missing_pictures(audit, tmp_path
     assert "tiny&lt;config&gt;" in page and "&lt;face" in page
     assert verdict(audit) in page and "By &lt;one&gt;." in page
     assert "<td>wrong label</td>" in page
-    assert "prediction minus annotation over all samples" in page
+    assert "Prediction minus annotation over all samples" in page
     assert "in % of the size of the landmarks' box" in page  # are no faces of 68
     assert "By track" not in page and "tracks" not in verdict(audit)
 
@@ -102,6 +104,34 @@ def test_suspects_of_videos_are_listed_by_track(audit, tmp_path):
     page = (tmp_path / "audit.html").read_text()
     assert "<h2>By track</h2>" in page and "<td>&lt;a&gt;</td>" in page
     assert f"They make {len(tracks)} tracks" in page
+    assert '<a href="tracks.csv">tracks.csv</a>' in page
+
+
+def test_the_page_says_what_is_drawn_and_calls_landmarks_by_name(audit, tmp_path):
+    def read_image(i):
+        return np.full((90, 90, 3), 128, np.uint8)
+
+    names = [f"chin <{k}>" for k in range(12)]
+    path = tmp_path / "audit.html"
+    write_page(path, audit, read_image, "c", "h", num_faces=2, names=names)
+    page = path.read_text()
+    worst = int(np.argmax(audit.suspects.sum(0)))
+    assert f"<td>{worst} chin &lt;{worst}&gt;</td>" in page
+    i = audit.order[0]
+    k = max(np.flatnonzero(audit.suspects[i]), key=lambda k: audit.scores[i, k])
+    assert f"suspects: {k} chin &lt;{k}&gt; ({audit.reasons[i, k]})" in page
+    for table in ("landmarks.csv", "samples.csv"):
+        assert f'<a href="{table}">{table}</a>' in page
+    legend = re.search(r'<p class="legend">(.*)</p>', page)[1]
+    shown = re.findall(r"rgb\((\d+), (\d+), (\d+)\)\">[^<]*</b> ([^<]*)<", legend)
+    drawn = dict(
+        {"from annotation to proposal": MOVE_COLOUR},
+        annotation=COLOURS["annotation"],
+        prediction=COLOURS["prediction"],
+        **{"proposed label": COLOURS["latent"]},
+    )
+    assert {name: (int(b), int(g), int(r)) for r, g, b, name in shown} == drawn
+    assert "latent target" not in page
 
 
 def test_a_page_without_suspects_says_so(audit, tmp_path):

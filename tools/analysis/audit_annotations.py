@@ -260,17 +260,16 @@ def write(audit, tracks, args, how, samples, infos):
     def read(i):
         return read_image(*samples[i])
 
+    names, links = mark_up(audit.annotations.shape[1], samples[0][0].metainfo)
     page = out_dir / "audit.html"
-    write_page(page, audit, read, name, how, args.num_faces, tracks)
+    write_page(page, audit, read, name, how, args.num_faces, tracks, names)
     if audit.suspects.any():
-        review = review_of(audit, tracks, samples, infos)
+        review = review_of(audit, tracks, infos, names, links)
         write_review_page(out_dir / "review.html", review, read, name)
 
 
-def review_of(audit, tracks, samples, infos):
+def review_of(audit, tracks, infos, names, links):
     """Return what a person is asked about the suspects."""
-    landmarks = audit.annotations.shape[1]
-    names, links = mark_up(landmarks, samples[0][0].metainfo)
     return Review(
         audit.keys,
         [str(info.get("img_path", key)) for key, info in zip(audit.keys, infos)],
