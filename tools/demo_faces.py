@@ -3,7 +3,8 @@
 Writes into --out-dir the pictures (an .mp4 for a video) and ``landmarks.csv``: file or
 frame, face, landmark, x, y, confidence, and whether the refiner corrected it.
 Landmarks are drawn from red (unsure) to green (sure); corrected ones wear a magenta
-ring.
+ring; a strip below the picture says so. Small pictures are enlarged; ``landmarks.csv``
+counts the pixels of the original.
 
 Where the face is: --boxes (a json file of file name to [x1, y1, x2, y2] or a list of
 them; in a folder the name includes the subfolder), --face-detector (OpenCV's YuNet,
@@ -26,6 +27,7 @@ except ImportError as error:
 import csv
 import json
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,7 +38,7 @@ from tqdm import tqdm
 
 from semamb_mm.cli import model_parser, open_config, open_pose_model
 from semamb_mm.formats.files import atomic_path, atomic_write
-from semamb_mm.pictures.landmarks import draw_landmarks
+from semamb_mm.pictures.landmarks import draw_landmarks, enlarged, landmark_legend
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 LOST = 0.5  # of the confidence at the start, below which a face is looked for anew
@@ -165,11 +167,17 @@ def locate(model, finder, image, name):
     return boxes, faces
 
 
-def draw(image, boxes, faces):
-    """Return the image with all its faces."""
+def draw(image, boxes=(), faces=((), (), ()), refined=False):
+    """Return the image with all its faces, enlarged if it is small, and a legend."""
+    image, zoom = enlarged(image)
     for box, keypoints, scores, corrected in zip(boxes, *faces):
-        image = draw_landmarks(image, keypoints, scores, corrected, box)
-    return image
+        image = draw_landmarks(image, keypoints, scores, corrected, box, zoom)
+    return np.vstack([image, landmark_legend(image.shape[1], refined)])
+
+
+def corrects(model):
+    """Return whether a model has a part that may correct landmarks."""
+    return getattr(model.head, "refiner", None) is not None
 
 
 def rows(source, faces):
@@ -189,9 +197,27 @@ def write_picture(path, picture):
         file.write(data.tobytes())
 
 
+def picture_names(sources):
+    """Return source to its picture's name, of paths below the same folder.
+
+    The suffix is part of it where another source is called the same without.
+    """
+    sources = list(sources)
+    alike = Counter(source.with_suffix("") for source in sources)
+    return {
+        source.as_posix(): (
+            source if alike[source.with_suffix("")] > 1 else source.with_suffix("")
+        ).as_posix()
+        + "_landmarks.png"
+        for source in sources
+    }
+
+
 def run_images(model, finder, paths, root, out_dir, writer, show):
     """Draw image files; return the number drawn, and of those that could not be."""
     drawn = skipped = 0
+    refined = corrects(model)
+    names = picture_names(path.relative_to(root) for path in paths)
     bar = tqdm(paths, unit="image")
     for path in bar:
         name = path.relative_to(root).as_posix()
@@ -207,9 +233,8 @@ def run_images(model, finder, paths, root, out_dir, writer, show):
             bar.write(f"skipped: {error}", file=sys.stderr)
             continue
         writer.writerows(rows(name, faces))
-        picture = draw(image, boxes, faces)
-        # The whole name, so that a.jpg and a.png do not share a picture.
-        write_picture(out_dir / f"{name}_landmarks.png", picture)
+        picture = draw(image, boxes, faces, refined)
+        write_picture(out_dir / names[name], picture)
         drawn += 1
         if show and not show_picture(picture):
             break
@@ -289,16 +314,18 @@ class FrameReader:
 def run_video(model, finder, source, out_dir, writer, args):
     """Draw a video or a webcam; return the numbers of frames drawn and skipped."""
     frames = FrameReader(source, args.max_frames)
-    tracker = Tracker(model, finder)
+    tracker, refined = Tracker(model, finder), corrects(model)
     skipped, stopped = 0, False
-    with VideoSink(out_dir / f"{frames.name}_landmarks.mp4", frames.fps) as sink:
+    name = f"{Path(frames.name).stem}_landmarks.mp4"
+    with VideoSink(out_dir / name, frames.fps) as sink:
         try:
-            for number, picture in frames:
+            for number, frame in frames:
                 try:
-                    boxes, faces = tracker(picture, frames.name)
+                    boxes, faces = tracker(frame, frames.name)
                     writer.writerows(rows(f"{frames.name}:{number}", faces))
-                    picture = draw(picture, boxes, faces)
+                    picture = draw(frame, boxes, faces, refined)
                 except NoFaceError as error:
+                    picture = draw(frame, refined=refined)
                     skipped += 1
                     if skipped == 1:
                         text = f"frame {number} skipped: {error}"

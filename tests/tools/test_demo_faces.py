@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mmpose.registry import DATASETS
 
+from semamb_mm.pictures.landmarks import landmark_legend
 from tests.small_detector import ghcu_model  # noqa: F401
 from tools import demo_faces
 
@@ -51,8 +52,13 @@ def write_video(path, pictures):
 def test_an_image(call, pictures, tmp_path):
     cv2.imwrite(str(tmp_path / "a.jpg"), pictures[0])
     out, rows, _ = call(tmp_path / "a.jpg")
-    drawn = cv2.imread(str(out / "a.jpg_landmarks.png"))
-    assert drawn.shape == pictures[0].shape
+    drawn = cv2.imread(str(out / "a_landmarks.png"))
+    # Ten times as large, so that 68 dots leave something of the face; the legend below.
+    picture, legend = drawn[:640], drawn[640:]
+    assert pictures[0].shape == (64, 64, 3) and picture.shape == (640, 640, 3)
+    np.testing.assert_array_equal(legend, landmark_legend(640, refined=True))
+    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+    assert np.median(np.abs(small.astype(int) - pictures[0])) < 10
     assert len(rows) == 68 and {row["source"] for row in rows} == {"a.jpg"}
     for row in rows:  # the threshold is 0.5
         assert float(row["confidence"]) > 0 or row["corrected"] == "1"
@@ -68,9 +74,7 @@ def test_a_folder_skips_and_counts_what_it_cannot_read(call, pictures, tmp_path)
     (folder / "empty.jpg").touch()
     out, rows, said = call(folder)
     drawn = [p.relative_to(out).as_posix() for p in sorted(out.rglob("*.png"))]
-    assert drawn == [
-        f"{name}_landmarks.png" for name in ("a.jpg", "a.png", "sub/a.jpg")
-    ]
+    assert drawn == [f"{name}_landmarks.png" for name in ("a.jpg", "a.png", "sub/a")]
     assert {row["source"] for row in rows} == {"a.jpg", "a.png", "sub/a.jpg"}
     assert "3 drawn, 1 skipped" in said.out and "empty.jpg" in said.err
 
@@ -105,7 +109,7 @@ def test_a_video(call, pictures, tmp_path):
     video = write_video(tmp_path / "v.avi", pictures)
     out, rows, said = call(video)
     assert [row["source"] for row in rows[::68]] == [f"v.avi:{n}" for n in (1, 2, 3, 4)]
-    capture = cv2.VideoCapture(str(out / "v.avi_landmarks.mp4"))
+    capture = cv2.VideoCapture(str(out / "v_landmarks.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 4
     assert "4 drawn, 0 skipped" in said.out
     _, rows, said = call(video, "--max-frames", "2")
