@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .figures import save_figure
+from .figures import save_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Inches: of the whole, of an image at least, of a line of text, between images.
+_WIDTH, _SIDE, _LINE, _GAP = 7.6, 1.1, 0.17, 0.08
+_SMALL = 8  # points, of captions
 
 
 class Framed(NamedTuple):
@@ -17,7 +24,7 @@ class Framed(NamedTuple):
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB.
         colour: Of its frame, as Matplotlib takes it.
-        caption: Above it.
+        caption: Below it.
     """
 
     image: np.ndarray
@@ -26,31 +33,53 @@ class Framed(NamedTuple):
 
 
 def draw_image_grid(
-    path: str | os.PathLike, rows: Sequence[Sequence[Framed]], title: str
+    path: str | os.PathLike,
+    rows: Sequence[Sequence[Framed]],
+    title: str,
+    headings: Sequence[str] = (),
 ) -> None:
     """Write a picture of rows of images.
 
     Args:
-        path: The .png file.
+        path: The file, .png, .pdf or .svg; written whole or not at all.
         rows: Some may be shorter than others.
-        title: Above the first image.
+        title: Above all; what the frames' colours mean. It may have several lines.
+        headings: Of the first columns.
+
+    Raises:
+        ValueError: Without rows.
     """
+    if not rows:
+        raise ValueError("draw_image_grid needs at least one row of images")
     # Not at the top: training needs no matplotlib.
     from matplotlib.figure import Figure
 
     columns = max(map(len, rows))
-    figure = Figure(figsize=(1.4 * columns, 1.55 * len(rows)))
-    panels = figure.subplots(len(rows), columns, squeeze=False)
-    for panel in panels.flat:
-        panel.set(xticks=[], yticks=[])
-        panel.axis("off")
-    for line, row in zip(panels, rows, strict=True):
-        for panel, framed in zip(line, row):
-            panel.axis("on")
-            panel.imshow(framed.image)
-            panel.set_title(framed.caption, fontsize=7, pad=2)
-            for spine in panel.spines.values():
-                spine.set(color=framed.colour, linewidth=3)
-    panels[0, 0].set_title(f"{title}\n{rows[0][0].caption}", fontsize=7, pad=2)
-    figure.tight_layout(pad=0.4)
-    save_figure(figure, path, dpi=100)
+    side = max(_SIDE, _WIDTH / columns)
+    lines = [max(len(framed.caption.splitlines()) for framed in row) for row in rows]
+    heights = [side + _LINE * count + _GAP for count in lines]
+    top = _LINE * (title.count("\n") + 2 + 1.5 * bool(headings))
+    width, height = columns * side, top + sum(heights)
+    with styled():
+        figure = Figure(figsize=(width, height))
+        figure.text(_GAP / width, 1 - _LINE / 2 / height, title, va="top")
+        for column, heading in enumerate(headings):
+            x = (column * side + _GAP) / width
+            figure.text(x, 1 - (top - _LINE / 2) / height, heading, weight="bold")
+        for number, row in enumerate(rows):
+            y = height - top - sum(heights[:number]) - side
+            for column, framed in enumerate(row):
+                place = [column * side + _GAP / 2, y, side - _GAP, side - _GAP]
+                shares = np.divide(place, [width, height, width, height])
+                _draw_framed(figure.add_axes(shares), framed)
+        save_figure(figure, path)
+
+
+def _draw_framed(axes: Axes, framed: Framed) -> None:
+    axes.imshow(framed.image)
+    axes.grid(visible=False)
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=framed.colour, linewidth=3)
+    caption = dict(fontsize=_SMALL, ha="left", va="top", linespacing=1.1)
+    axes.text(0, -0.04, framed.caption, transform=axes.transAxes, **caption)

@@ -60,7 +60,9 @@ def main(argv=None):
     embeddings = embed_dataset(model, test)
     labels = torch.from_numpy(test.get_gt_labels())
     rows = gallery_rows(embeddings, labels, args.num_queries, args.neighbours)
-    draw_image_grid(out_dir / "retrieval.png", framed(test, rows), "query")
+    title = gallery_title(len(rows))
+    headings = ["query", *(f"nearest {n}" for n in range(1, args.neighbours + 1))]
+    draw_image_grid(out_dir / "retrieval.png", framed(test, rows), title, headings)
     recall = retrieval_scores(embeddings, labels, (1,))["Recall@1"]
     print(f"Recall@1 {recall:.2f} % of {len(labels)} test images")
 
@@ -72,9 +74,13 @@ def main(argv=None):
     header += ["true_label"] * ("true_label" in infos[0])
     cells = attention_rows(train.metainfo["classes"], infos, attention)
     write_csv(out_dir / "attention.csv", header, cells)
-    rows = outlier_rows(attention, labels, infos, args.num_queries)
-    title = "lowest attention"
-    draw_image_grid(out_dir / "outliers.png", framed(train, rows), title)
+    rows = outlier_rows(attention, train.metainfo["classes"], infos, args.num_queries)
+    title = "Training images of lowest attention, beside those of highest attention "
+    title += "of the class that they are labelled as"
+    if "true_label" in infos[0]:
+        title += ".\nFrames: red, the label is wrong; green, it is right"
+    headings = ["lowest attention", "of that class"]
+    draw_image_grid(out_dir / "outliers.png", framed(train, rows), title, headings)
     print_auc(infos, attention)
     for name in ("retrieval.png", "outliers.png", "attention.csv"):
         print(f"wrote {out_dir / name}")
@@ -93,7 +99,8 @@ def gallery_rows(embeddings, labels, count, neighbours):
     worst = own_rank.argsort(descending=True)[: count // 2]
     rows = []
     for query in [*chosen.tolist(), *worst.tolist()]:
-        row = [(query, PLAIN, f"own class at {own_rank[query] + 1}")]
+        rank = own_rank[query] + 1
+        row = [(query, PLAIN, f"own class: {rank}." if rank else "alone of its class")]
         for index in nearest[query].tolist():
             right = labels[index] == labels[query]
             row.append((index, RIGHT if right else WRONG, ""))
@@ -101,20 +108,31 @@ def gallery_rows(embeddings, labels, count, neighbours):
     return rows
 
 
-def outlier_rows(attention, labels, infos, count):
+def gallery_title(count):
+    """Return what so many rows of :func:`gallery_rows` show."""
+    random = count - count // 2
+    title = "Test images and their nearest neighbours. Frames: green, of the query's "
+    title += f"class; red, of another.\nUpper {random}: queries chosen at random. "
+    title += f"Lower {count - random}: those whose own class comes last."
+    return title + "\nBelow a query: the place of the first neighbour of its class."
+
+
+def outlier_rows(attention, names, infos, count):
     """Return rows: an image of low attention, then its class's most attended."""
+    labels = torch.tensor([info["gt_label"] for info in infos])
     rows = []
     for index in attention.argsort()[:count].tolist():
         info = infos[index]
         known = "true_label" in info
         wrong = known and info["true_label"] != info["gt_label"]
         color = WRONG if wrong else RIGHT if known else PLAIN
-        caption = f"{attention[index]:.3f}"
-        caption += (" wrong label" if wrong else " right label") if known else ""
+        caption = f"attention {attention[index]:.3f}"
+        caption += f"\nlabelled {names[info['gt_label']]}"
+        caption += f"\nis {names[info['true_label']]}" if wrong else ""
         of_class = torch.where(labels == labels[index])[0]
         best = of_class[attention[of_class].argsort(descending=True)][:3]
         rows.append([(index, color, caption)])
-        rows[-1] += [(i, PLAIN, f"{attention[i]:.3f}") for i in best.tolist()]
+        rows[-1] += [(i, PLAIN, f"attention {attention[i]:.3f}") for i in best.tolist()]
     return rows
 
 

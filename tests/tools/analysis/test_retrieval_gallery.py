@@ -4,6 +4,7 @@ import csv
 import json
 
 import cv2
+import torch
 
 from tests.tools.conftest import LABEL_NOISE
 from tools import test
@@ -37,3 +38,16 @@ def test_gallery(characters, trained_characters, tmp_path, monkeypatch, capsys):
     attention = [float(row["attention"]) for row in rows]
     assert len(rows) == 160 and attention == sorted(attention)
     assert sum(row["label"] != row["true_label"] for row in rows) == 40
+
+
+def test_suspects_say_what_they_are_labelled_as():
+    infos = [dict(gt_label=n, true_label=t) for n, t in ((0, 0), (1, 0), (1, 1))]
+    attention = torch.tensor([0.9, 0.1, 0.8])
+    (row,) = retrieval_gallery.outlier_rows(attention, ["cat", "dog"], infos, 1)
+    index, colour, caption = row[0]
+    assert (index, colour) == (1, retrieval_gallery.WRONG)
+    assert caption == "attention 0.100\nlabelled dog\nis cat"
+    assert [index for index, *_ in row[1:]] == [2, 1]
+    assert "Upper 3: queries chosen at random. Lower 2" in (
+        retrieval_gallery.gallery_title(5)
+    )
