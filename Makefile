@@ -9,7 +9,7 @@ PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 # Rooms of which at least 95 % must be run by the tests.
 COVERED = functional faces formats metric_learning
 
-.PHONY: help install doctor demo demo-retrieval gpu-check test coverage lint docs clean
+.PHONY: help install doctor demo demo-retrieval gpu-check test coverage lint docs pictures clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -52,6 +52,9 @@ docs:  ## build the documentation site into .docs-site, warnings being errors
 			-r requirements/docs.txt && cp requirements/docs.txt $(DOCS)/made-with; }
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
 	@echo "Open .docs-site/index.html"
+
+pictures: install  ## draw the docs' pictures anew from what make demo left
+	@$(RUN) -m docs.pictures demo_output
 
 clean:  ## remove the environment and everything made by demo and tests
 	rm -rf .venv .docs-venv .docs-site demo_output demo_retrieval_output work_dirs build *.egg-info semamb_mm/.mim

@@ -10,7 +10,10 @@ config=configs/semantic_alignment/slim-hourglass_sa_synthetic-96x96.py
 echo "1/4  training $config (log: $out/train.log)"
 mkdir -p "$out"
 rm -rf "$out/train"
-train "$config" "$@"
+# Every other epoch's targets are kept from the first search on, to animate them.
+train "$config" --cfg-options default_hooks.checkpoint.interval=2 \
+    default_hooks.checkpoint.save_begin=6 default_hooks.checkpoint.max_keep_ckpts=-1 \
+    "$@"
 
 echo "2/4  testing on other faces, against their true landmarks"
 $python tools/test.py $config "$checkpoint" --work-dir "$out/test" \
@@ -20,7 +23,7 @@ grep -A 3 'FaceNME of' "$out/test.log" | sed 's/.*INFO - /     /'
 
 echo "3/4  what became of the annotations"
 $python tools/analysis/inspect_targets.py $config "$checkpoint" \
-    --out-dir "$out/targets" 2>"$out/targets.log" ||
+    --out-dir "$out/targets" --animate 2>"$out/targets.log" ||
     { tail -n 20 "$out/targets.log" >&2; exit 1; }
 
 echo "4/4  an audit of the annotations, one landmark in 200 misplaced for it"
@@ -32,5 +35,6 @@ grep -E 'suspects|expected' "$out/audit.txt" | fold -s -w 74 | sed 's/^/     /'
 echo
 echo "Pictures: $out/targets/faces.png  (annotation, latent target, prediction)"
 echo "          $out/targets/moves.png  (how far targets moved, per landmark)"
+echo "          $out/targets/targets.gif  (one face's targets over the epochs)"
 echo "Pages:    $out/audit/audit.html   (which annotations are wrong)"
 echo "          $out/audit/review.html  (decide about them, one key each)"
