@@ -69,9 +69,9 @@ def draw_image_grid(
         for number, row in enumerate(rows):
             y = height - top - sum(heights[:number]) - side
             for column, framed in enumerate(row):
-                place = [column * side + _GAP / 2, y, side - _GAP, side - _GAP]
-                shares = np.divide(place, [width, height, width, height])
-                _draw_framed(figure.add_axes(shares), framed)
+                x, shown = column * side + _GAP / 2, side - _GAP
+                place = (x / width, y / height, shown / width, shown / height)
+                _draw_framed(figure.add_axes(place), framed)
         save_figure(figure, path)
 
 
@@ -81,5 +81,12 @@ def _draw_framed(axes: Axes, framed: Framed) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color=framed.colour, linewidth=3)
-    caption = dict(fontsize=_SMALL, ha="left", va="top", linespacing=1.1)
-    axes.text(0, -0.04, framed.caption, transform=axes.transAxes, **caption)
+    axes.text(
+        0,
+        -0.04,
+        framed.caption,
+        transform=axes.transAxes,
+        fontsize=_SMALL,
+        va="top",
+        linespacing=1.1,
+    )
