@@ -12,7 +12,7 @@ mkdir -p "$out"
 rm -rf "$out/train"
 # Every other epoch's targets are kept from the first search on, to animate them.
 train "$config" --cfg-options default_hooks.checkpoint.interval=2 \
-    default_hooks.checkpoint.save_begin=6 default_hooks.checkpoint.max_keep_ckpts=-1 \
+    default_hooks.checkpoint.save_begin=10 default_hooks.checkpoint.max_keep_ckpts=-1 \
     "$@"
 
 echo "2/4  testing on other faces, against their true landmarks"

@@ -203,7 +203,10 @@ def _legend() -> str:
         move=(MOVE_COLOUR, "&#9473;"),
         prediction=(COLOURS["prediction"], "&#9679;"),
     )
-    labels = dict(proposal="proposed label", move="from annotation to proposal")
+    labels = dict(
+        proposal="proposed label, elsewhere the annotation",
+        move="from annotation to proposal",
+    )
     return "".join(
         f'<span><b style="color: rgb({red}, {green}, {blue})">{mark}</b> '
         f"{labels.get(name, name)}</span>"

@@ -12,7 +12,7 @@ from .legends import legend, ramp, ring
 _SHIFT = 4  # OpenCV draws in 1/16 pixel
 CORRECTED = (255, 0, 255)
 _READABLE = 640  # pixels that the longer side of a picture is enlarged to, at most
-_DOT = 1 / 160  # of a face: a landmark's radius
+_DOT = 1 / 110  # of a face: a landmark's radius
 
 
 def draw_landmarks(

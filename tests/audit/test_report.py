@@ -128,7 +128,7 @@ def test_the_page_says_what_is_drawn_and_calls_landmarks_by_name(audit, tmp_path
         {"from annotation to proposal": MOVE_COLOUR},
         annotation=COLOURS["annotation"],
         prediction=COLOURS["prediction"],
-        **{"proposed label": COLOURS["latent"]},
+        **{"proposed label, elsewhere the annotation": COLOURS["latent"]},
     )
     assert {name: (int(b), int(g), int(r)) for r, g, b, name in shown} == drawn
     assert "latent target" not in page
