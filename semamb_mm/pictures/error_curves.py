@@ -13,7 +13,7 @@ from .figures import drawn_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PANEL = (4.5, 3.6)  # inches
+_PANEL = (4.0, 3.2)  # inches
 
 
 def draw_error_curves(
