@@ -150,7 +150,7 @@ def plan(args) -> list[Run]:
 
 def error(run: Run) -> float:
     """Return a finished run's error at its end, percent."""
-    return list(validations(run, "NME/").values())[-1][NME]
+    return 100 * list(validations(run, "NME/").values())[-1][NME]
 
 
 def table(runs: list[Run]) -> str:
