@@ -374,14 +374,12 @@ class Case:
         """Yield plain training and runs that branch off it at their start."""
         common = dict(seed=seed, work_dir=Path(args.work_dir), data_root=self.data_root)
         last = merged(args.cfg_options)
+        kept = keep_checkpoints(-1, self.interval)
         never = latent_targets(start=NEVER)
         first = Comparison(
             (self.part, self.name, plain),
             config=self.config,
-            changes=(
-                keep_checkpoints(-1, self.interval),
-                *(*self.changes, never, last),
-            ),
+            changes=(kept, *self.changes, never, last),
             **common,
         )
         yield first
