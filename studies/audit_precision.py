@@ -7,6 +7,7 @@ Takes annotations as right and plants wrong ones:
 - ``real``: the .pts folder at DATA_ROOT. A small network is trained on one half, with
   5 % of wrong annotations of all kinds in it, and asked about the other half, and the
   other way round (--halves);
+- ``others``: the faces of val.txt there, judged by the first of these networks;
 - ``xrays``: of one dentist, at XRAY_ROOT, judged by the detectors of
   ``studies.disagreement --annotators 1 --methods plain``, at --xrays, out of fold.
 
@@ -73,7 +74,7 @@ from .planted import KINDS, Markup, plant
 from .xrays import FOLDS, on_images, training_part, xray_root
 
 CONFIG = ROOT / "configs/semantic_alignment/slim-hourglass_plain_300w-subset-96x96.py"
-CASES = ("procedural", "real", "xrays")
+CASES = ("procedural", "real", "others", "xrays")
 HALVES = (0, 1)
 FRESH = 77  # seed of the procedural faces; the demo's are others
 TRAINED_ON = 0.05  # share of landmarks that are wrong in the trainings
@@ -103,22 +104,25 @@ def parse_args():
     here = dict(
         procedural=args.demo is not None,
         real="DATA_ROOT" in os.environ,
+        others="DATA_ROOT" in os.environ,
         xrays="XRAY_ROOT" in os.environ and args.xrays is not None,
     )
     args.cases = args.cases or [case for case in CASES if here[case]]
     for case in args.cases:
         if not here[case]:
             raise SystemExit(
-                "procedural needs --demo; real needs DATA_ROOT, a folder of images, "
-                ".pts and train.txt; xrays needs XRAY_ROOT and --xrays"
+                "procedural needs --demo; real and others need DATA_ROOT, a folder of "
+                "images, .pts, train.txt and val.txt; xrays needs XRAY_ROOT and --xrays"
             )
     return args
 
 
 @cache
-def faces_of(tree: Path) -> tuple[list[Path], np.ndarray, Markup]:
+def faces_of(
+    tree: Path, listed: str = "train.txt"
+) -> tuple[list[Path], np.ndarray, Markup]:
     """Return images, landmarks ``(N, 68, 2)`` and mark-up of a .pts folder."""
-    faces = PtsFaceDataset(data_root=str(tree), ann_file="train.txt")
+    faces = PtsFaceDataset(data_root=str(tree), ann_file=listed)
     infos = [faces.get_data_info(i) for i in range(len(faces))]
     points = np.concatenate([info["keypoints"] for info in infos]).astype(np.float64)
     images = [Path(info["img_path"]) for info in infos]
@@ -172,7 +176,7 @@ def without(half: int) -> Change:
 
 def plan(args) -> list[Run]:
     """Return the trainings without each half."""
-    if "real" not in args.cases:
+    if not {"real", "others"} & set(args.cases):
         return []
     changes = (scheduled(args.epochs), merged(args.cfg_options))
     return [
@@ -193,17 +197,28 @@ def predictions(run: Run, seen: bool) -> Predictions:
 
     Kept beside the checkpoint.
     """
+    half = int(run.names[1][-1])
+    wanted = f"without{half if seen else 1 - half}.txt"
     path = run.folder / ("seen.npz" if seen else "held_out.npz")
+    return predicted(run, path, 1 if seen else VIEWS, ann_file=wanted)
+
+
+def predicted(run: Run, path: Path, count: int, **changes) -> Predictions:
+    """Return what a run's detector finds in faces, kept at ``path``.
+
+    Args:
+        run: Finished.
+        path: An .npz file.
+        count: Of views.
+        changes: What makes its training set that of these faces.
+    """
     if not path.exists():
-        half = int(run.names[1][-1])
         config = run.resolved
-        views = 1 if seen else VIEWS
         pipelines = [pipeline_of_tests(config)]
-        pipelines += [jittered(pipelines[0])] * (views - 1)
-        wanted = f"without{half if seen else 1 - half}.txt"
+        pipelines += [jittered(pipelines[0])] * (count - 1)
         sets = {
             str(pipeline): located_samples(
-                cli.training_set(config, pipeline, ann_file=wanted)
+                cli.training_set(config, pipeline, **changes)
             )
             for pipeline in pipelines
         }
@@ -323,7 +338,13 @@ def held_out(
         return points, of_xrays(args), Markup(np.arange(points.shape[1]), [])
     if case == "procedural":
         return of_demo(args)
-    _, points, markup = faces_of(Path(os.environ["DATA_ROOT"]).resolve())
+    root = Path(os.environ["DATA_ROOT"]).resolve()
+    if case == "others":
+        _, points, markup = faces_of(root, "val.txt")
+        where = dict(data_root=str(root), ann_file="val.txt")
+        path = runs[0].folder / "others.npz"
+        return points, predicted(runs[0], path, VIEWS, **where), markup
+    _, points, markup = faces_of(root)
     rows, found = of_real(runs, len(points), seen=False)
     return points[rows], found, markup
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .calibration import Calibration, Precision, score
 from .evidence import Evidence
-from .groups import Groups, Markup, at_place_of, find_groups
+from .groups import Groups, Markup, at_place_of, find_groups, moved_parts
 from .scores import checked
 
 PRECISION = 0.8
@@ -70,9 +70,14 @@ class Audit:
 
     @cached_property
     def order(self) -> np.ndarray:
-        """Samples ``(N,)``, worst first: by suspects, then by their worst landmark."""
-        worst = np.nan_to_num(self.scores, nan=-np.inf).max(1)
-        return np.lexsort((-worst, -self.suspects.sum(1)))
+        """Samples ``(N,)``, worst first: those with suspects, by their worst landmark.
+
+        Many suspects are no worse than a certain one: hidden faces have many.
+        """
+        worst = np.nan_to_num(self.scores, nan=-np.inf)
+        worst = np.where(self.suspects, worst, -np.inf).max(1)
+        rest = np.nan_to_num(self.scores, nan=-np.inf).max(1)
+        return np.lexsort((-rest, -worst))
 
     @property
     def unsure(self) -> np.ndarray:
@@ -147,7 +152,7 @@ def decide(
     unsure = (evidence.confidence < _FAINT) | (evidence.unsteady > _UNSTEADY)
     if inside is not None:
         unsure |= ~np.asarray(inside, bool)
-    left_out = unsure | wholes.far
+    left_out = unsure | wholes.far | moved_parts(evidence, annotations, markup)
     if not (evidence.known & ~left_out).any():
         left_out = np.zeros_like(left_out)
     scores = score(evidence, annotations, left_out, seed)

@@ -99,6 +99,8 @@ class Evidence:
         confidence: ``(N, K)``, relative to the landmark's median, at most 1.
         unsteady: ``(N, K)``, spread over its landmark's median.
         mirror: ``(N, K)``, how odd predictions are beside the sample's others.
+        nearest: ``(K, 4)``, the nearest landmarks in the mean shape; fewer if there are
+            fewer landmarks.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class Evidence:
             usual = np.nan_to_num(_median(relative), nan=1)
             self.unsteady = spread / self.sizes[:, None] / np.maximum(usual, 1e-9)
         gaps = np.linalg.norm(self.shapes.mean[:, None] - self.shapes.mean, axis=-1)
-        self._nearest = np.argsort(gaps, 1)[:, 1 : 1 + _NEAREST]
+        self.nearest = np.argsort(gaps, 1)[:, 1 : 1 + _NEAREST]
 
     def differences(
         self, annotations: np.ndarray, landmarks: np.ndarray | None = None
@@ -151,6 +153,10 @@ class Evidence:
         """
         return self._usual(self.differences(annotations, landmarks) - self._bias)
 
+    def moves(self, annotations: np.ndarray) -> np.ndarray:
+        """Return annotations less predictions and what is usual, ``(N, K, 2)``."""
+        return self.differences(annotations) - self._bias
+
     def __call__(self, annotations: np.ndarray) -> Measured:
         """Measure annotations ``(N, K, 2)`` of the same samples."""
         unexplained = self._unexplained(self.differences(annotations))
@@ -173,7 +179,7 @@ class Evidence:
         shape, mirror = np.log1p(measured.shape), np.log1p(measured.mirror)
         if mirrored:
             shape, mirror = mirror, shape
-        near = distance[:, self._nearest] if self._nearest.size else distance[..., None]
+        near = distance[:, self.nearest] if self.nearest.size else distance[..., None]
         around = np.nanmedian(np.where(np.isnan(near), 0, near), -1)
         whole = row_medians(distance)[:, None] + np.zeros_like(distance)
         parts = [unexplained, distance, shape, mirror]

@@ -23,6 +23,8 @@ _MUCH_NEARER = 0.5
 _PLAUSIBLE = 3.0  # oddness of predictions up to which their shape is usual
 _CONFIDENT = 0.6  # median relative confidence of a sample
 _FLATTER = 2.0  # how much slower than estimated levels may fall off
+_ALIKE = 0.5  # of their length, by which neighbours' moves differ that are one
+_FOLLOWED = 2  # neighbours that move alike, from which on a part has moved
 # Of right annotations that lie as far away, those at another landmark's place.
 _BY_CHANCE = 0.05
 
@@ -210,6 +212,43 @@ def at_place_of(
     far = evidence.distances(annotations)
     with np.errstate(invalid="ignore"):
         return other & (near <= _MATCHED) & (near < _MUCH_NEARER * far)
+
+
+def moved_parts(
+    evidence: Evidence, annotations: np.ndarray, markup: Markup
+) -> np.ndarray:
+    """Return ``(N, K)`` bool: landmarks that lie elsewhere together with neighbours.
+
+    A lip or an eye that a detector has missed lies apart from its annotation as a
+    whole, where annotators misplace single landmarks. What lies at another landmark's
+    place, of its curve or of the other side, is none of these.
+
+    Args:
+        evidence: Of the data set.
+        annotations: ``(N, K, 2)`` image pixels.
+        markup: Of the landmarks.
+    """
+    moves = evidence.moves(annotations)
+    lengths = np.linalg.norm(moves, axis=-1)
+    with np.errstate(invalid="ignore"):
+        far = evidence.known & (evidence.distances(annotations) > _MATCHED)
+    followed = np.zeros(far.shape, int)
+    for near in evidence.nearest.T:
+        gaps = np.linalg.norm(moves - moves[:, near], axis=-1)
+        with np.errstate(invalid="ignore"):
+            alike = gaps < _ALIKE * np.maximum(lengths, lengths[:, near])
+        followed += alike & far[:, near]
+    together = far & (followed >= _FOLLOWED)
+    landmarks = np.arange(far.shape[1])
+    for curve in markup.curves:
+        for here, there in ((curve[:-1], curve[1:]), (curve[1:], curve[:-1])):
+            following = landmarks.copy()
+            following[list(here)] = list(there)
+            together &= ~at_place_of(evidence, annotations, following)
+    if len(markup.mirrored):
+        mirrored = np.asarray(markup.mirrored, int)
+        together &= ~at_place_of(evidence, annotations, mirrored)
+    return together
 
 
 def _trusted(evidence: Evidence) -> np.ndarray:

@@ -81,3 +81,19 @@ def test_of_one_video_all_that_is_named_may_be_right():
     alone, one = Tail(levels), Tail(levels, np.r_[np.arange(90), np.full(10, 90)])
     false, most = alone.expected(levels, named)
     assert one.expected(levels, named) == (false, pytest.approx(most + 9))
+
+
+def test_a_part_that_lies_elsewhere_as_a_whole_is_no_suspect():
+    """As of mouths that are opened wide, where a detector expects closed ones."""
+    data = faces(seed=4)
+    keys, annotations, points, confidences = data.arrays
+    lip, rows = CURVE[2:6], (10, 60, 120)
+    annotations[np.ix_(rows, lip)] += (0, 30)
+    # One that is misplaced alone, as far away.
+    annotations[60, 12] += (0, 30)
+    markup = Markup(data.mirrored, [CURVE])
+    found = decide(keys, annotations, points, confidences, markup=markup, threshold=0)
+    assert found.suspects[60, 12] and not found.suspects[np.ix_(rows, lip)].any()
+    disagrees = found.scores[np.ix_(rows, lip)] > 0
+    unsure = found.reasons[np.ix_(rows, lip)] == "detector is unsure"
+    assert disagrees.any() and (unsure == disagrees).all()
