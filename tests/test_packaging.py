@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from requirements import precompile_header
 from tests import ROOT
 from tests.checkout import copy_checkout
 
@@ -242,18 +242,17 @@ def test_compiled_header_is_what_the_compiler_takes(tmp_path, monkeypatch):
     monkeypatch.delenv("CFLAGS", raising=False)
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("CPPFLAGS", "-g0")
-    namespace = runpy.run_path(str(ROOT / "requirements" / "precompile_header.py"))
     header = tmp_path / "types.h"
     header.write_text("#include <cstddef>\n")
-    command = namespace["compile_command"](header, [])
+    command = precompile_header.compile_command(header, [])
     subprocess.run(command, check=True)
     kept = [flag for flag in command if flag.startswith(("-O", "-g"))]
     own = sysconfig.get_config_var("CFLAGS").split()
     assert kept == [*(f for f in own if f.startswith(("-O", "-g"))), "-g0"]
     # As torch compiles a file, with those options of mmcv's that matter.
     (tmp_path / "file.cpp").write_text("std::size_t one() { return 1; }\n")
-    compiler = namespace["new_compiler"]()
-    namespace["customize_compiler"](compiler)
+    compiler = precompile_header.new_compiler()
+    precompile_header.customize_compiler(compiler)
     done = subprocess.run(
         ["c++", *compiler.compiler_so[1:], "-include", str(header), "-H", "-c",
          "file.cpp", "-std=c++17", "-DTORCH_API_INCLUDE_EXTENSION_H",
