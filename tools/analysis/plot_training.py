@@ -10,14 +10,19 @@ MMPose's own analyze_logs.py draws what is logged while training alone, and need
 seaborn.
 """
 
+try:
+    from semamb_mm.pictures.training_curves import draw_training_curves
+except ImportError as error:
+    raise SystemExit(
+        f"{error}\nIn a checkout, type 'source .venv/bin/activate'; docs/install.md"
+    ) from error
+
 import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-
-from semamb_mm.pictures.training_curves import draw_training_curves
 
 COUNTS = {"epoch", "iter", "step"}
 
