@@ -39,6 +39,7 @@ def main(demo="demo_output", docs=DOCS):
     faces = cv2.imread(str(drawn / "faces.png"))
     cv2.imwrite(str(docs / "demo_faces.jpg"), faces, JPEG)
     shutil.copy(drawn / "moves.png", docs / "demo_moves.png")
+    shutil.copy(demo / "targets/targets.gif", docs / "demo_targets.gif")
     training = docs / "demo_training.png"
     plot_training.main([str(train), "--start", "8", "--out", str(training)])
     if all(map(shutil.which, BROWSER)):

@@ -13,6 +13,8 @@ from docs import pictures
 def test_pictures_come_from_the_demos_last_checkpoint(tmp_path, monkeypatch):
     demo, docs = tmp_path / "demo", tmp_path / "docs"
     (demo / "train").mkdir(parents=True)
+    (demo / "targets").mkdir()
+    (demo / "targets/targets.gif").touch()
     docs.mkdir()
     # As it was where the demo ran; the folder may have been moved.
     (demo / "train/last_checkpoint").write_text("/elsewhere/train/epoch_20.pth")
@@ -33,7 +35,7 @@ def test_pictures_come_from_the_demos_last_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "BROWSER", ("no such program",))
     pictures.main(demo, docs)
     assert {path.name for path in docs.iterdir()} == {
-        *("demo_faces.jpg", "demo_moves.png", "demo_training.png")
+        *("demo_faces.jpg", "demo_moves.png", "demo_targets.gif", "demo_training.png")
     }
     assert cv2.imread(str(docs / "demo_faces.jpg")).shape == (20, 40, 3)
 
