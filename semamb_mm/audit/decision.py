@@ -10,7 +10,7 @@ import numpy as np
 
 from .calibration import Calibration, Precision, score
 from .evidence import Evidence
-from .groups import Groups, Markup, at_place_of, find_groups, moved_parts
+from .groups import Groups, Markup, Places, find_groups, moved_parts
 from .scores import checked
 
 PRECISION = 0.8
@@ -74,10 +74,9 @@ class Audit:
 
         Many suspects are no worse than a certain one: hidden faces have many.
         """
-        worst = np.nan_to_num(self.scores, nan=-np.inf)
-        worst = np.where(self.suspects, worst, -np.inf).max(1)
-        rest = np.nan_to_num(self.scores, nan=-np.inf).max(1)
-        return np.lexsort((-rest, -worst))
+        scores = np.nan_to_num(self.scores, nan=-np.inf)
+        of_suspects = np.where(self.suspects, scores, -np.inf)
+        return np.lexsort((-scores.max(1), -of_suspects.max(1)))
 
     @property
     def unsure(self) -> np.ndarray:
@@ -152,7 +151,8 @@ def decide(
     unsure = (evidence.confidence < _FAINT) | (evidence.unsteady > _UNSTEADY)
     if inside is not None:
         unsure |= ~np.asarray(inside, bool)
-    left_out = unsure | wholes.far | moved_parts(evidence, annotations, markup)
+    places = Places.of(evidence, annotations, markup)
+    left_out = unsure | wholes.far | moved_parts(evidence, annotations, places)
     if not (evidence.known & ~left_out).any():
         left_out = np.zeros_like(left_out)
     scores = score(evidence, annotations, left_out, seed)
@@ -161,7 +161,7 @@ def decide(
         threshold = calibration.threshold(precision)
     single = calibration.used & (scores.given >= threshold)
     suspects = single | (wholes.suspects & ~unsure)
-    reasons = _reasons(evidence, annotations, markup, wholes, suspects)
+    reasons = _reasons(places, wholes, suspects)
     disagrees = (scores.given >= _DISAGREES) | wholes.far
     reasons[evidence.known & left_out & ~suspects & disagrees] = UNSURE
     shown = scores.given.copy()
@@ -195,21 +195,12 @@ def _numbered(groups: Sequence | np.ndarray | None, number: int) -> np.ndarray:
     return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
 
 
-def _reasons(evidence, annotations, markup, groups: Groups, suspects) -> np.ndarray:
+def _reasons(places: Places, groups: Groups, suspects: np.ndarray) -> np.ndarray:
     """Return why each suspect is one, ``(N, K)``."""
     reasons = np.full(suspects.shape, "", object)
     reasons[suspects] = WRONG
-    landmarks = np.arange(suspects.shape[1])
-    for curve in markup.curves:
-        for here, there in ((curve[:-1], curve[1:]), (curve[1:], curve[:-1])):
-            following = landmarks.copy()
-            following[list(here)] = list(there)
-            at_next = at_place_of(evidence, annotations, following)
-            reasons[suspects & at_next] = SHIFTED
-    if len(markup.mirrored):
-        mirrored = np.asarray(markup.mirrored, int)
-        at_mirror = at_place_of(evidence, annotations, mirrored)
-        reasons[suspects & at_mirror] = SWAPPED
+    reasons[suspects & places.following] = SHIFTED
+    reasons[suspects & places.mirrored] = SWAPPED
     reasons[groups.suspects & suspects] = OTHER
     reasons[groups.shifted & suspects] = SHIFTED
     reasons[groups.swapped & suspects] = SWAPPED

@@ -214,8 +214,36 @@ def at_place_of(
         return other & (near <= _MATCHED) & (near < _MUCH_NEARER * far)
 
 
+@dataclass(frozen=True)
+class Places:
+    """Annotations that lie at another landmark's prediction, ``(N, K)`` bool each.
+
+    Attributes:
+        following: At that of the next landmark of a curve, or of the one before.
+        mirrored: At that of their mirror image.
+    """
+
+    following: np.ndarray
+    mirrored: np.ndarray
+
+    @classmethod
+    def of(cls, evidence: Evidence, annotations: np.ndarray, markup: Markup) -> Places:
+        """Look at annotations ``(N, K, 2)`` in image pixels."""
+        following = np.zeros(evidence.known.shape, bool)
+        mirrored = np.zeros_like(following)
+        for curve in markup.curves:
+            for here, there in ((curve[:-1], curve[1:]), (curve[1:], curve[:-1])):
+                landmarks = np.arange(following.shape[1])
+                landmarks[list(here)] = list(there)
+                following |= at_place_of(evidence, annotations, landmarks)
+        if len(markup.mirrored):
+            landmarks = np.asarray(markup.mirrored, int)
+            mirrored = at_place_of(evidence, annotations, landmarks)
+        return cls(following, mirrored)
+
+
 def moved_parts(
-    evidence: Evidence, annotations: np.ndarray, markup: Markup
+    evidence: Evidence, annotations: np.ndarray, places: Places
 ) -> np.ndarray:
     """Return ``(N, K)`` bool: landmarks that lie elsewhere together with neighbours.
 
@@ -226,7 +254,7 @@ def moved_parts(
     Args:
         evidence: Of the data set.
         annotations: ``(N, K, 2)`` image pixels.
-        markup: Of the landmarks.
+        places: Of the annotations.
     """
     moves = evidence.moves(annotations)
     lengths = np.linalg.norm(moves, axis=-1)
@@ -238,17 +266,8 @@ def moved_parts(
         with np.errstate(invalid="ignore"):
             alike = gaps < _ALIKE * np.maximum(lengths, lengths[:, near])
         followed += alike & far[:, near]
-    together = far & (followed >= _FOLLOWED)
-    landmarks = np.arange(far.shape[1])
-    for curve in markup.curves:
-        for here, there in ((curve[:-1], curve[1:]), (curve[1:], curve[:-1])):
-            following = landmarks.copy()
-            following[list(here)] = list(there)
-            together &= ~at_place_of(evidence, annotations, following)
-    if len(markup.mirrored):
-        mirrored = np.asarray(markup.mirrored, int)
-        together &= ~at_place_of(evidence, annotations, mirrored)
-    return together
+    at_others = places.following | places.mirrored
+    return far & (followed >= _FOLLOWED) & ~at_others
 
 
 def _trusted(evidence: Evidence) -> np.ndarray:
