@@ -36,6 +36,7 @@ from .engine import (
     ROOT,
     Change,
     Run,
+    changed,
     hook,
     keep_checkpoints,
     markdown,
@@ -197,19 +198,13 @@ def resampled(squares: Sequence[dict], draws: int = 2000) -> dict[str, float]:
     def rms(name: str, weight: np.ndarray) -> np.ndarray:
         return np.sqrt(weight @ sums[name] / (weight @ sums["seen"]))
 
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(groups), [1 / len(groups)] * len(groups), draws)
-    change = 100 * (rms("targets", drawn) / rms("annotations", drawn) - 1)
-    once = np.ones(len(groups))
-    whole = {name: float(rms(name, once)) for name in MEASURED}
-    low, high = np.percentile(change, (2.5, 97.5))
-    return dict(
-        whole,
-        pictures=len(groups),
-        change=100 * (whole["targets"] / whole["annotations"] - 1),
-        low=float(low),
-        high=float(high),
+    change, low, high = changed(
+        lambda weight: rms("targets", weight) / rms("annotations", weight),
+        len(groups),
+        draws,
     )
+    whole = {name: float(rms(name, np.ones(len(groups)))) for name in MEASURED}
+    return dict(whole, pictures=len(groups), change=change, low=low, high=high)
 
 
 CASES: dict[str, tuple[Callable, Callable]] = dict(

@@ -20,7 +20,7 @@ from semamb_mm.pose.latent_targets import keyed_annotations, located_samples
 
 from .cross_targets import search_by_folds
 from .disagreement import VIEWS, Detector, Opinions, plain_detectors, read_opinions
-from .engine import markdown
+from .engine import changed, markdown
 from .xrays import FOLDS, on_images, sella_nasion, xray_root
 
 EVIDENCE = ("landmarks", "views")
@@ -98,12 +98,11 @@ def change(
         squares.append(np.nansum((apart - np.nanmean(apart, 0)) ** 2, (1, 2)))
     groups = np.unique(opinions.groups[pictures], return_inverse=True)[1]
     before, after = (np.bincount(groups, each) for each in squares)
-    drawn = np.random.default_rng(0).multinomial(
-        len(before), [1 / len(before)] * len(before), draws
+    return changed(
+        lambda weights: np.sqrt((weights @ after) / (weights @ before)),
+        len(before),
+        draws,
     )
-    many = 100 * (np.sqrt((drawn @ after) / (drawn @ before)) - 1)
-    whole = 100 * (np.sqrt(after.sum() / before.sum()) - 1)
-    return float(whole), *map(float, np.percentile(many, (2.5, 97.5)))
 
 
 def rows_of(args, annotator: int, seed: int) -> list[list[str]]:

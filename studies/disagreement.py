@@ -43,6 +43,7 @@ from .engine import (
     Change,
     Made,
     Run,
+    changed,
     hook,
     keep_checkpoints,
     markdown,
@@ -363,13 +364,11 @@ def compared(
     """
     ours, theirs = pooled(method), pooled(plain)
     count = len(ours[against])
-    drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, draws)
-    change = 100 * (error(ours, against, drawn) / error(theirs, against, drawn) - 1)
-    once = np.ones(count)
-    whole = float(error(ours, against, once))
-    ratio = whole / float(error(theirs, against, once))
-    low, high = np.percentile(change, (2.5, 97.5))
-    return whole, 100 * (ratio - 1), float(low), float(high)
+
+    def ratio(weights: np.ndarray) -> np.ndarray:
+        return error(ours, against, weights) / error(theirs, against, weights)
+
+    return float(error(ours, against, np.ones(count))), *changed(ratio, count, draws)
 
 
 def table(found: dict[Detector, dict]) -> str:

@@ -23,7 +23,7 @@ from semamb_mm.faces.landmarks import GROUPS_68
 from semamb_mm.faces.sizes import face_unit
 
 from . import alignment
-from .engine import NOTHING_FINISHED, markdown, saved_targets, study_parser
+from .engine import NOTHING_FINISHED, changed, markdown, saved_targets, study_parser
 
 CASE = "as annotated"
 REGIONS = ("contour", "brows", "nose", "eyes", "mouth", "all")
@@ -89,13 +89,14 @@ def compared(
         draws: Of the bootstrap.
     """
     sums = [np.nansum(squares, 1) for squares in (before, after)]
-    count = len(before)
-    drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, draws)
-    many = 100 * (np.sqrt((drawn @ sums[1]) / (drawn @ sums[0])) - 1)
+    change = changed(
+        lambda weights: np.sqrt((weights @ sums[1]) / (weights @ sums[0])),
+        len(before),
+        draws,
+    )
     known = np.isfinite(before).sum()
     first, last = (100 * float(np.sqrt(each.sum() / known)) for each in sums)
-    low, high = np.percentile(many, (2.5, 97.5))
-    return first, last, 100 * (last / first - 1), float(low), float(high)
+    return first, last, *change
 
 
 def rows_of(run: alignment.Comparison, path: Path) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """What the studies share: runs, changes to configs, tables, plots, the command line."""
 
+from .bootstrap import changed
 from .changes import Change, hook, keep_checkpoints, merged, scheduled, transform
 from .cli import study_parser
 from .copies import copy_face, write_list
@@ -23,6 +24,7 @@ __all__ = [
     "Change",
     "Made",
     "Run",
+    "changed",
     "copy_face",
     "curve",
     "hook",
