@@ -28,7 +28,7 @@ repeated and stopped ones go on: give the command again.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -82,6 +82,8 @@ VIEWS = 3
 RATES = (0.0, 0.001, 0.005, 0.01, 0.05)
 LISTS = (0.0005, 0.001, 0.003, 0.01, 0.03)  # lengths, shares of the landmarks
 BASE_RATES = (0.005, 0.05)
+STATED_AND_TRUE = ("planted", "suspects", "truly wrong, %", "stated, %")
+STATED_AND_TRUE += ("in the interval", "other lists")
 RECALLS = (0.5, 0.8, 0.9)
 
 
@@ -371,23 +373,50 @@ def of_list(audit: Audit, wrong: np.ndarray, share: float) -> bool:
     return bool(stated.low <= wrong[scores >= threshold].mean() <= stated.high)
 
 
-def calibration_row(
-    points: np.ndarray, kinds: np.ndarray, found: Predictions, markup: Markup
-) -> dict[str, float]:
-    """Return what the audit says of planted annotations, and what is true."""
-    audit, wrong = audited(points, found, markup), kinds != ""
-    row = dict(landmarks=int(np.isfinite(points[..., 0]).sum()), planted=wrong.sum())
+def stated_and_true(audit: Audit, wrong: np.ndarray) -> dict[str, float]:
+    """Return what an audit says of its suspects and of other lists, and the truth.
+
+    Args:
+        audit: What states it.
+        wrong: ``(N, K)`` bool, what was planted.
+    """
     suspects = audit.suspects
-    row |= dict(suspects=suspects.sum(), right=wrong[suspects].sum())
+    row = dict(planted=int(wrong.sum()), suspects=int(suspects.sum()))
     if audit.precision is not None:
         value, low, high = vars(audit.precision).values()
         true = wrong[suspects].mean()
         row |= dict(true=true, stated=value, low=low, high=high)
         row["inside"] = low <= true <= high
     lists = [of_list(audit, wrong, share) for share in LISTS]
+    return row | dict(lists=len(lists), lists_inside=sum(lists))
+
+
+def stated_and_true_cells(rows: Sequence[dict]) -> list[str]:
+    """Return cells of :data:`STATED_AND_TRUE`, of several :func:`stated_and_true`."""
+    named = [row for row in rows if row["suspects"]]
+    stated = (
+        f"{100 * row['stated']:.0f} ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+        for row in named
+    )
+    return [
+        *(", ".join(str(row[n]) for row in rows) for n in ("planted", "suspects")),
+        ", ".join(f"{100 * row['true']:.0f}" for row in named) or "-",
+        ", ".join(stated) or "-",
+        f"{sum(row['inside'] for row in named)} of {len(named)}",
+        f"{sum(row['lists_inside'] for row in rows)} of "
+        f"{sum(row['lists'] for row in rows)}",
+    ]
+
+
+def calibration_row(
+    points: np.ndarray, kinds: np.ndarray, found: Predictions, markup: Markup
+) -> dict[str, float]:
+    """Return what the audit says of planted annotations, and what is true."""
+    audit, wrong = audited(points, found, markup), kinds != ""
+    row = dict(landmarks=int(np.isfinite(points[..., 0]).sum()))
+    row |= dict(right=wrong[audit.suspects].sum(), **stated_and_true(audit, wrong))
     before = suspicion(points, found.points, found.confidences) >= THRESHOLD
-    row |= dict(lists=len(lists), lists_inside=sum(lists), before=before.sum())
-    return row | dict(before_right=wrong[before].sum())
+    return row | dict(before=before.sum(), before_right=wrong[before].sum())
 
 
 def rankings(
@@ -475,30 +504,15 @@ def calibration_table(rows: list[dict]) -> str:
     lines = []
     for case, rate in dict.fromkeys((row["case"], row["rate"]) for row in rows):
         mine = [row for row in rows if (row["case"], row["rate"]) == (case, rate)]
-        named = [row for row in mine if row["suspects"]]
         lines.append(
             [
                 case,
                 f"{100 * rate:g} %",
-                *(
-                    ", ".join(str(row[n]) for row in mine)
-                    for n in ("planted", "suspects")
-                ),
-                ", ".join(f"{100 * row['true']:.0f}" for row in named) or "-",
-                ", ".join(
-                    f"{100 * row['stated']:.0f} ({100 * row['low']:.0f} to "
-                    f"{100 * row['high']:.0f})"
-                    for row in named
-                )
-                or "-",
-                f"{sum(row['inside'] for row in named)} of {len(named)}",
-                f"{sum(row['lists_inside'] for row in mine)} of "
-                f"{sum(row['lists'] for row in mine)}",
+                *stated_and_true_cells(mine),
                 ", ".join(f"{row['before']} ({row['before_right']})" for row in mine),
             ]
         )
-    head = ["case", "wrong", "planted", "suspects", "truly wrong, %"]
-    head += ["stated, %", "in the interval", "other lists", "before (wrong)"]
+    head = ["case", "wrong", *STATED_AND_TRUE, "before (wrong)"]
     return markdown(head, lines)
 
 

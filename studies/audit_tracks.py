@@ -33,7 +33,13 @@ from semamb_mm.pose.finished.held_out import Predictions
 from semamb_mm.pose.latent_targets.samples import keyed_annotations
 from semamb_mm.synthetic.videos import write_video_tree
 
-from .audit_precision import LISTS, demo_predictions, of_list, views_of
+from .audit_precision import (
+    STATED_AND_TRUE,
+    demo_predictions,
+    stated_and_true,
+    stated_and_true_cells,
+    views_of,
+)
 from .engine import markdown, study_parser, write_csv
 from .temporal import on_videos, videos_of
 
@@ -113,14 +119,7 @@ def judged(args, seed: int) -> tuple[np.ndarray, Predictions, Frames, Markup]:
 def figures(audit: Audit, stretches: np.ndarray, frames: Frames) -> dict:
     """Return what an audit says of planted annotations, and what is true."""
     wrong, suspects = stretches > 0, audit.suspects
-    row = dict(planted=int(wrong.sum()), suspects=int(suspects.sum()))
-    if audit.precision is not None:
-        value, low, high = vars(audit.precision).values()
-        true = wrong[suspects].mean()
-        row |= dict(true=true, stated=value, low=low, high=high)
-        row["inside"] = low <= true <= high
-    lists = [of_list(audit, wrong, share) for share in LISTS]
-    row |= dict(lists=len(lists), lists_inside=sum(lists))
+    row = stated_and_true(audit, wrong)
     tracks = audit_tracks(audit, frames)
     right = [wrong[track.rows, track.landmark].mean() > 0.5 for track in tracks]
     row |= dict(tracks=len(tracks), right_tracks=sum(right))
@@ -159,29 +158,18 @@ def table(rows: Sequence[dict]) -> str:
     for rate, evidence in dict.fromkeys((r["rate"], r["evidence"]) for r in rows):
         mine = [r for r in rows if (r["rate"], r["evidence"]) == (rate, evidence)]
         named = [r for r in mine if r["suspects"]]
-        stated = (
-            f"{100 * r['stated']:.0f} ({100 * r['low']:.0f} to {100 * r['high']:.0f})"
-            for r in named
-        )
         lines.append(
             [
                 f"{100 * rate:g} %",
                 evidence,
-                ", ".join(str(r["planted"]) for r in mine),
-                ", ".join(str(r["suspects"]) for r in mine),
-                ", ".join(f"{100 * r['true']:.0f}" for r in named) or "-",
-                ", ".join(stated) or "-",
-                f"{sum(r['inside'] for r in named)} of {len(named)}",
-                f"{sum(r['lists_inside'] for r in mine)} of "
-                f"{sum(r['lists'] for r in mine)}",
+                *stated_and_true_cells(mine),
                 ", ".join(f"{r['tracks']} ({r['right_tracks']})" for r in mine),
                 ", ".join(f"{100 * r['stated_tracks']:.0f}" for r in named) or "-",
                 ", ".join(f"{r['believed']} ({r['right_believed']})" for r in mine),
                 ", ".join(f"{r['found']} of {r['stretches']}" for r in mine),
             ]
         )
-    head = ["wrong", "evidence by", "planted", "suspects", "truly wrong, %"]
-    head += ["stated, %", "in the interval", "other lists", "tracks (right)"]
+    head = ["wrong", "evidence by", *STATED_AND_TRUE, "tracks (right)"]
     head += ["tracks stated, %", "best tracks (right)", "stretches found"]
     return markdown(head, lines)
 
