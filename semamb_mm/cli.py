@@ -70,6 +70,14 @@ def add_fold_arguments(
     """
     text = "(%(default)s)" if folds else "train so many detectors, each without a part"
     parser.add_argument("--folds", type=int, default=folds, help=text)
+    add_group_arguments(parser)
+    parser.add_argument(
+        "--gpus", type=int, default=1, help="that each training uses (%(default)s)"
+    )
+
+
+def add_group_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names the samples that are alike: of a picture, a video, a person."""
     groups = parser.add_mutually_exclusive_group()
     groups.add_argument(
         "--group-key",
@@ -79,9 +87,6 @@ def add_fold_arguments(
     groups.add_argument(
         "--groups", metavar="FILE", help="JSON: sample key to group, for every sample"
     )
-    parser.add_argument(
-        "--gpus", type=int, default=1, help="that each training uses (%(default)s)"
-    )
 
 
 def read_groups(
@@ -90,7 +95,7 @@ def read_groups(
     """Return the group of each sample: what is of one picture, video or person.
 
     Args:
-        args: See :func:`add_fold_arguments`.
+        args: See :func:`add_group_arguments`.
         keys: ``N`` sample keys.
         infos: What the data set gives of each.
 

@@ -28,7 +28,6 @@ from semamb_mm import cli
 from semamb_mm.faces.landmarks import landmark_groups
 from semamb_mm.formats.files import atomic_write
 from semamb_mm.pose.finished.detectors import compare_detectors, verdict
-from semamb_mm.pose.finished.folds import groups_of
 from semamb_mm.pose.inference import predict
 from semamb_mm.pose.latent_targets import (
     build_store,
@@ -49,11 +48,7 @@ def parse_args(argv=None):
     parser.add_argument(
         "--held-out", choices=("val", "test"), default="val", help="(%(default)s)"
     )
-    parser.add_argument(
-        "--group-key",
-        default="img_path",
-        help="what of a sample's info or annotation names its group (%(default)s)",
-    )
+    cli.add_group_arguments(parser)
     cli.add_batch_size(parser)
     parser.add_argument("--resamples", type=int, default=400, help="(%(default)s)")
     parser.add_argument("--out", help="JSON file for all figures")
@@ -67,7 +62,9 @@ def main(argv=None):
     cli.check_data(config, args.held_out)
     dataset = held_out_set(config, args.held_out)
     samples = located_samples(dataset)
-    groups = group_numbers(*zip(*keyed_annotations(samples)), args)
+    keys, infos = zip(*keyed_annotations(samples))
+    by = grouped_by(args, infos)
+    groups = group_numbers(cli.read_groups(args, keys, infos), by)
     store = build_store(dataset)
     predictions = [
         predict(model, samples, args.batch_size)[0] for model in models(args, config)
@@ -83,9 +80,7 @@ def main(argv=None):
         args.resamples,
     )
     shown = {n: f for n, f in figures.items() if n in regions or len(regions) == 1}
-    print(
-        f"{len(samples)} samples in {len(groups.unique())} groups by {args.group_key}"
-    )
+    print(f"{len(samples)} samples in {len(groups.unique())} groups by {by}")
     print(table(shown))
     parts = {name: f for name, f in shown.items() if name != "all"}
     said = verdict(figures["all"], parts)
@@ -105,17 +100,19 @@ def held_out_set(config, split):
     return DATASETS.build(loader.dataset)
 
 
-def group_numbers(keys, infos, args):
+def grouped_by(args, infos):
+    """Return what names the groups, for messages."""
+    usual = "img_path" if infos[0].get("sequence_id") is None else "sequence_id"
+    return args.groups or args.group_key or usual
+
+
+def group_numbers(names, by):
     """Return the number ``(N,)`` of each sample's group; refuse too few groups."""
-    try:
-        names = groups_of(keys, infos, args.group_key)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     if len(numbers) < FEWEST:
         raise SystemExit(
-            f"{len(numbers)} held-out groups by {args.group_key}: expected {FEWEST} or "
-            "more to tell two detectors apart"
+            f"{len(numbers)} held-out groups by {by}: expected {FEWEST} or more to "
+            "tell two detectors apart"
         )
     return torch.tensor([numbers[name] for name in names])
 
