@@ -29,5 +29,6 @@ train() {
         exit 1
     fi
     echo "     trained in $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
-    checkpoint=$(cat "$out/train/last_checkpoint")
+    # Not the whole path that is in there: pages and their pictures say it.
+    checkpoint=$out/train/$(basename "$(cat "$out/train/last_checkpoint")")
 }
