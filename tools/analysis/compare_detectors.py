@@ -66,9 +66,8 @@ def main(argv=None):
     by = grouped_by(args, infos)
     groups = group_numbers(cli.read_groups(args, keys, infos), by)
     store = build_store(dataset)
-    predictions = [
-        predict(model, samples, args.batch_size)[0] for model in models(args, config)
-    ]
+    both = list(models(args, config))  # a checkpoint that is missing is told at once
+    predictions = [predict(model, samples, args.batch_size)[0] for model in both]
     regions, each = names_of(samples, store.num_keypoints)
     figures = compare_detectors(
         [torch.from_numpy(points) for points in predictions],

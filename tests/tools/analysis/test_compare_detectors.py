@@ -41,7 +41,8 @@ def test_another_one_is_told_apart(bodies, tmp_path, capsys):
     assert float(change) != 0 and (float(second) > float(first)) == (float(change) > 0)
 
 
-def test_errors_come_before_the_models(bodies, tmp_path):
+def test_errors_come_before_the_predictions(bodies, monkeypatch):
+    monkeypatch.setattr(compare_detectors, "predict", None)
     arguments = [bodies.config, str(bodies.checkpoint), "nothing.pth"]
     with pytest.raises(SystemExit, match="no test_dataloader to compare on"):
         options = ["--held-out", "test", "--cfg-options", "test_dataloader=None"]
