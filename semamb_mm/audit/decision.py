@@ -164,9 +164,6 @@ def decide(
     reasons = _reasons(places, wholes, suspects)
     disagrees = (scores.given >= _DISAGREES) | wholes.far
     reasons[evidence.known & left_out & ~suspects & disagrees] = UNSURE
-    shown = scores.given.copy()
-    together = suspects & ~single
-    shown[together] = np.fmax(shown[together], np.nanmax(shown))
     kept = targets if adopt_targets and targets is not None else annotations
     return Audit(
         keys,
@@ -174,7 +171,7 @@ def decide(
         predictions,
         confidences,
         annotations if targets is None else targets,
-        shown,
+        _shown(scores.given, suspects & ~single),
         suspects,
         reasons,
         _precisions(calibration, single, wholes, suspects),
@@ -184,6 +181,13 @@ def decide(
         np.where(suspects[..., None], predictions, kept),
         calibration,
     )
+
+
+def _shown(scores: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """Return the scores, those of landmarks suspected together above all others."""
+    scores = scores.copy()
+    scores[together] = np.fmax(scores[together], np.nanmax(scores))
+    return scores
 
 
 def _numbered(groups: Sequence | np.ndarray | None, number: int) -> np.ndarray:
