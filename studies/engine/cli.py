@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
+_WRAPPER = "studies.engine.bfloat16.BFloat16OptimWrapper"
+
 
 def study_parser(
     doc: str,
@@ -41,8 +43,29 @@ def study_parser(
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=_Options,
         default={},
         help=f"for {options_of}, as in tools/train.py",
     )
+    parser.add_argument(
+        "--bfloat16",
+        nargs=0,
+        action=_BFloat16,
+        help="train backbones in bfloat16 on the processor, in a --work-dir of its own",
+    )
     return parser
+
+
+class _Options(DictAction):
+    """Adds to what is there."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        before = namespace.cfg_options
+        super().__call__(parser, namespace, values, option_string)
+        namespace.cfg_options = {**before, **namespace.cfg_options}
+
+
+class _BFloat16(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        added = {"optim_wrapper.type": _WRAPPER}
+        namespace.cfg_options = {**namespace.cfg_options, **added}
