@@ -30,8 +30,8 @@ class SeveralAnnotatorsDataset(BaseCocoStyleDataset):
     Landmarks, samples and images may be missing. Samples are the same if their image's
     path below ``data_prefix['img']`` is, without suffix; of several in an image those
     with the same ``instance``, or ``id``, in the json (see
-    :mod:`semamb_mm.formats.annotators`). Box and all else are the first annotator's who
-    has the sample.
+    :mod:`semamb_mm.formats.annotators`). Annotators are in the order of their names.
+    Box and all else are the first one's who has the sample.
 
     Besides MMPose's own fields a sample has
 
@@ -106,8 +106,10 @@ class SeveralAnnotatorsDataset(BaseCocoStyleDataset):
             )
         self.annotator_key = annotator_key
         self.annotation = annotation
-        changes = [{}] if annotators is None else list(annotators.values())
-        self._names = None if annotators is None else [str(name) for name in annotators]
+        # By name: so a dumped config has them, and a resumed training its samples.
+        named = {str(name): change for name, change in (annotators or {}).items()}
+        self._names = None if annotators is None else sorted(named)
+        changes = [{}] if annotators is None else [named[n] for n in self._names]
         own = dict(deepcopy(dict(source)), lazy_init=True, serialize_data=False)
         self._sources = [DATASETS.build({**own, **change}) for change in changes]
         super().__init__(pipeline=list(pipeline), lazy_init=True, **kwargs)

@@ -76,6 +76,15 @@ def test_all_opinions_and_their_mean(root, points, one):
     )
 
 
+def test_the_order_of_annotators_does_not_matter(root):
+    """A config that MMEngine has dumped, as into the work dir, has them by name."""
+    backwards = {name: dict(ann_file=f"{name}.json") for name in reversed(NAMES)}
+    dataset = build(root, annotators=backwards)
+    assert dataset.metainfo["annotators"] == NAMES
+    stores = [build_store(each) for each in (dataset, build(root))]
+    assert stores[0].fingerprint == stores[1].fingerprint
+
+
 def test_a_missing_annotator_moves_no_mean(tmp_path):
     """Who puts all landmarks to the right is missed in no sample's mean."""
     points = marks(samples=60, noise=0.2)
