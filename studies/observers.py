@@ -81,8 +81,8 @@ def deviations(noise: AnnotationNoise) -> np.ndarray:
     return made
 
 
-def marked(samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return truth ``(N, 68, 2)`` and marks ``(3, N, 68, 2)``, in eye distances."""
+def marked_pixels(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth ``(N, 68, 2)`` and marks ``(3, N, 68, 2)`` of faces, in pixels."""
     rng = np.random.default_rng(seed)
     every = [deviations(noise) for noise in ANNOTATORS.values()]
     offsets = OFFSET * every[1] * rng.standard_normal((len(every), 68, 2))
@@ -108,6 +108,12 @@ def marked(samples: int, seed: int) -> tuple[Tensor, Tensor]:
             )
         ]
     )
+    return truth, marks
+
+
+def marked(samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return truth ``(N, 68, 2)`` and marks ``(3, N, 68, 2)``, in eye distances."""
+    truth, marks = marked_pixels(samples, seed)
     units = face_unit(truth)[:, None, None]
     return torch.from_numpy(truth / units), torch.from_numpy(marks / units)
 

@@ -1,0 +1,207 @@
+"""Three annotators marked every face: which of what they say is best to train on?
+
+Procedural faces as the annotators of ``studies.observers`` mark them, careful, usual
+and hasty, each with a convention of their own. Trained on:
+
+- ``mean``: the mean of the three;
+- ``careful``, ``usual``, ``hasty``: one annotator's;
+- ``random``: one of them, drawn anew each time;
+- ``all``: each one's, as samples of their own, for a third as many epochs;
+- ``consensus``: the mean, and after two fifths of the epochs targets made of all three
+  and of what the search finds.
+
+Each training sees as many samples. Prints the detectors' errors on the truth of other
+faces, with each seed's difference from ``mean``, and the RMS errors of what was trained
+on at its end, against the truth. All are in percent of the distance of the outer eye
+corners, mean ± standard deviation over seeds.
+
+Finished runs are not repeated and stopped ones go on: give the command again.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from semamb_mm.faces.landmarks import GROUPS_68
+from semamb_mm.faces.sizes import face_unit
+from semamb_mm.formats.files import atomic_folder, atomic_write
+from semamb_mm.formats.pts import write_pts
+from semamb_mm.synthetic.faces import render_face
+
+from .alignment import CONFIGS, NME, relative
+from .engine import (
+    NOTHING_FINISHED,
+    Change,
+    Run,
+    hook,
+    keep_checkpoints,
+    markdown,
+    measured,
+    merged,
+    saved_targets,
+    scheduled,
+    spread,
+    study_parser,
+    train_all,
+    validations,
+)
+from .observers import ANNOTATORS, marked_pixels
+
+METHODS = ("mean", *ANNOTATORS, "random", "all", "consensus")
+GROUPS = ("weak", "strong")
+
+
+class Taught(Run):
+    """A training on what three annotators say."""
+
+    faces = property(lambda self: int(self.names[0].split()[0]))
+    method = property(lambda self: self.names[1])
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = study_parser(__doc__, "work_dirs/three_annotators")
+    parser.add_argument("--faces", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    return parser.parse_args(argv)
+
+
+def draw(faces: int, seed: int, work_dir: Path) -> Path:
+    """Draw the faces, and a folder of ``.pts`` for each annotator, if not there."""
+    folder = work_dir.resolve() / "faces" / f"{faces}_seed{seed}"
+    if not folder.exists():
+        _, marks = marked_pixels(faces, seed)
+        with atomic_folder(folder) as unfinished:
+            images = unfinished / "images"
+            images.mkdir()
+            for index in range(faces):
+                image = images / f"{index:06d}.png"
+                cv2.imwrite(str(image), render_face(seed, index).image)
+                for name, points in zip(ANNOTATORS, marks[:, index]):
+                    mark = unfinished / name / f"{index:06d}.pts"
+                    mark.parent.mkdir(exist_ok=True)
+                    write_pts(mark, points)
+                    mark.with_suffix(".png").symlink_to(f"../images/{image.name}")
+    return folder
+
+
+def on_annotators(folder: Path, annotation: str) -> Change:
+    """Train on the faces of :func:`draw`."""
+
+    def change(config) -> None:
+        config.train_dataloader.dataset = dict(
+            type="SeveralAnnotatorsDataset",
+            source=dict(type="PtsFaceDataset", data_root=str(folder)),
+            annotators={name: dict(data_prefix=dict(img=name)) for name in ANNOTATORS},
+            annotation=annotation,
+            pipeline=config.train_dataloader.dataset.pipeline,
+        )
+
+    return change
+
+
+def begun(epochs: int) -> Change:
+    """Let targets move after two fifths of the epochs."""
+    return lambda config: hook(config).update(start=2 * epochs // 5)
+
+
+def plan(args: argparse.Namespace) -> list[Taught]:
+    """Return a run for each seed and method; faces are drawn."""
+    runs = []
+    for seed in args.seeds:
+        folder = draw(args.faces, seed, Path(args.work_dir))
+        for method in args.methods:
+            searches = method == "consensus"
+            epochs = args.epochs // len(ANNOTATORS) if method == "all" else args.epochs
+            changes = (
+                on_annotators(folder, "mean" if searches else method),
+                scheduled(epochs),
+                keep_checkpoints(1),
+                *([begun(epochs)] if searches else []),
+                merged(args.cfg_options),
+            )
+            config = (
+                f"slim-hourglass_{'sa' if searches else 'plain'}_synthetic-96x96.py"
+            )
+            names = (f"{args.faces} faces", method)
+            runs.append(Taught(names, seed, args.work_dir, CONFIGS / config, changes))
+    return runs
+
+
+def taught_errors(run: Taught) -> dict[str, float]:
+    """Return the RMS errors of what a run was trained on at its end, percent."""
+    truth, marks = marked_pixels(run.faces, run.seed)
+    if run.method == "consensus":
+        saved = saved_targets(run)
+        faces = [int(Path(key.split("#")[0]).stem) for key in saved["keys"]]
+        taught = np.empty_like(truth)
+        taught[faces] = saved["targets"].numpy()
+        every = taught[None]
+    elif run.method in ANNOTATORS:
+        every = marks[[list(ANNOTATORS).index(run.method)]]
+    elif run.method == "mean":
+        every = marks.mean(0)[None]
+    else:
+        every = marks
+    wrong = (every - truth) / face_unit(truth)[:, None, None]
+    return {
+        group: float(
+            100 * np.sqrt(np.square(wrong[:, :, list(GROUPS_68[group])]).sum(-1).mean())
+        )
+        for group in GROUPS
+    }
+
+
+def measure(run: Taught) -> dict[str, float]:
+    """Return all figures of a finished run, percent."""
+    last = validations(run, "NME/")[run.epochs]
+    return {"NME": 100 * last[NME], **taught_errors(run)}
+
+
+def table(found: Mapping[Taught, Mapping[str, float]]) -> str:
+    """Return Markdown of finished runs."""
+    means = {run.seed: found[run] for run in found if run.method == "mean"}
+    rows = []
+    for method in METHODS:
+        runs = [run for run in found if run.method == method]
+        if not runs:
+            continue
+        row = [method, ", ".join(str(run.seed) for run in runs)]
+        row.append(spread([found[run]["NME"] for run in runs]))
+        chosen = {run.seed: found[run] for run in runs}
+        row.append("" if method == "mean" else relative(chosen, means, "NME"))
+        row += [spread([found[run][group] for run in runs]) for group in GROUPS]
+        rows.append(row)
+    head = ["trained on", "seeds", "NME", "against the mean"]
+    return markdown([*head, *(f"{group}, RMS" for group in GROUPS)], rows) + "\n"
+
+
+def report(runs: Sequence[Taught], out: Path) -> None:
+    """Print and write the table.
+
+    Raises:
+        SystemExit: If there are no runs.
+    """
+    if not runs:
+        raise SystemExit(NOTHING_FINISHED)
+    text = table({run: measured(run, measure) for run in runs})
+    with atomic_write(out / "table.md") as file:
+        file.write(text)
+    print(text)
+
+
+def main() -> None:
+    """Train what is missing and report."""
+    args = parse_args()
+    runs = plan(args)
+    if not args.report:
+        train_all(runs, args.jobs)
+    report([run for run in runs if run.finished], Path(args.work_dir))
+
+
+if __name__ == "__main__":
+    main()
