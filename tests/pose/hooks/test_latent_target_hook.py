@@ -763,71 +763,78 @@ def test_bad_set_ups_are_named(make_runner):
 SCRIPT = """
 import sys, torch
 torch.cuda.set_device = lambda device: None  # MMEngine calls it without a GPU too
+from mmengine.dist import get_rank
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 import semamb_mm.pose
 from tests.pose.conftest import tiny_config
 from tests.pose.hooks.test_latent_target_hook import video_faces
 init_default_scope('mmpose')
-work_dir, batch_size, launcher, out = sys.argv[1:5]
+batch_size, launcher, trainings = sys.argv[1:4]
 norm = dict(type='GN', num_groups=2)
 # The default wrapper names a GPU.
 wrapper = None
 if launcher != 'none':
     wrapper = dict(type='MMDistributedDataParallel', device_ids=None)
-runner = Runner.from_cfg(tiny_config(
-    work_dir, model_wrapper_cfg=wrapper, launcher=launcher,
-    env_cfg=dict(dist_cfg=dict(backend='gloo')),
-    model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
-    custom_hooks=[dict(type='LatentTargetHook', **eval(sys.argv[5]))],
-    train_cfg=dict(max_epochs=3),
-    optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
-    train_dataloader=dict(batch_size=int(batch_size), dataset=video_faces())))
-runner.train()
-from mmengine.dist import get_rank
-hook = next(h for h in runner.hooks if hasattr(h, 'keeper'))
-shared, store = hook.keeper.shared, hook.store
-state = dict(targets=shared.targets, suspects=shared.suspects, start=shared.clock[0])
-if store is not None:
-    names = ('annotations', 'found', 'counts', 'spread', 'energies')
-    state.update({n: getattr(store, n) for n in names})
-torch.save(state, f'{out}.{get_rank()}')
+for work_dir, options in eval(trainings).items():
+    runner = Runner.from_cfg(tiny_config(
+        work_dir, model_wrapper_cfg=wrapper, launcher=launcher,
+        env_cfg=dict(dist_cfg=dict(backend='gloo')),
+        model=dict(backbone=dict(norm_cfg=norm, init_cfg=None)),
+        custom_hooks=[dict(type='LatentTargetHook', **options)],
+        train_cfg=dict(max_epochs=3),
+        optim_wrapper=dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01)),
+        train_dataloader=dict(batch_size=int(batch_size), dataset=video_faces())))
+    runner.train()
+    hook = next(h for h in runner.hooks if hasattr(h, 'keeper'))
+    shared, store = hook.keeper.shared, hook.store
+    state = dict(
+        targets=shared.targets, suspects=shared.suspects, start=shared.clock[0])
+    if store is not None:
+        names = ('annotations', 'found', 'counts', 'spread', 'energies')
+        state.update({n: getattr(store, n) for n in names})
+    torch.save(state, f'{work_dir}.{get_rank()}')
 """
 
 
 def test_two_processes_hold_the_store_of_one(tmp_path):
     script = tmp_path / "train_tiny.py"
     script.write_text(SCRIPT)
-    env = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
+    suspects = tmp_path / "suspects.csv"
+    suspects.write_text("sample,landmark\nsynthetic/seed0/000001,7\n")
     options = dict(start=1, consensus=dict(shrinkage=0.5), temporal=dict(window=3))
-    one = [
-        sys.executable, str(script), str(tmp_path / "one"), "6", "none",
-        str(tmp_path / "one.pt"), repr(options),
-    ]  # fmt: skip
-    subprocess.run(one, check=True, env=env, cwd=ROOT)
+    begun = dict(targets=str(tmp_path / "two" / "epoch_3.pth"), freeze=[0])
+    begun["suspects"] = dict(file=str(suspects))
 
-    def two(name, options):
-        command = [
-            sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
-            "--master_port=29617", str(script), str(tmp_path / name), "3", "pytorch",
-            str(tmp_path / f"{name}.pt"), repr(options),
-        ]  # fmt: skip
-        subprocess.run(command, check=True, env=env, cwd=ROOT)
+    def train(*launch, batch_size, launcher, **trainings):
+        trainings = {str(tmp_path / name): given for name, given in trainings.items()}
+        subprocess.run(
+            [sys.executable, *launch, script, batch_size, launcher, repr(trainings)],
+            check=True,
+            env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1"),
+            cwd=ROOT,
+        )
 
-    two("two", options)
-    single = torch.load(tmp_path / "one.pt.0", weights_only=True)
-    ranks = [torch.load(tmp_path / f"two.pt.{r}", weights_only=True) for r in (0, 1)]
+    def state(name, rank=0):
+        return torch.load(tmp_path / f"{name}.{rank}", weights_only=True)
+
+    train(batch_size="6", launcher="none", one=options)
+    launch = ("-m", "torch.distributed.run", "--nproc_per_node=2")
+    train(
+        *(*launch, "--master_port=29617"),
+        batch_size="3",
+        launcher="pytorch",
+        two=options,
+        again=begun,
+    )
+    single, ranks = state("one"), [state("two", rank) for rank in (0, 1)]
     assert torch.equal(ranks[0]["targets"], ranks[1]["targets"])
     assert "found" not in ranks[1]
     assert torch.equal(ranks[0]["counts"], single["counts"])
     assert (single["targets"] != single["annotations"]).any()
     assert (ranks[0]["targets"] - single["targets"]).abs().max() < 1e-2
     # Two processes begin with finished targets, and keep them.
-    suspects = tmp_path / "suspects.csv"
-    suspects.write_text("sample,landmark\nsynthetic/seed0/000001,7\n")
-    begun = dict(targets=str(tmp_path / "two" / "epoch_3.pth"), freeze=[0])
-    two("again", dict(begun, suspects=dict(file=str(suspects))))
-    again = [torch.load(tmp_path / f"again.pt.{r}", weights_only=True) for r in (0, 1)]
+    again = [state("again", rank) for rank in (0, 1)]
     assert torch.equal(again[0]["targets"], again[1]["targets"])
     assert torch.equal(again[0]["targets"][:, 1:], ranks[0]["targets"][:, 1:])
     assert torch.equal(again[0]["targets"][:, 0], single["annotations"][:, 0])
