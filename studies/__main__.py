@@ -19,8 +19,10 @@ def studies() -> dict[str, str]:
 def main() -> None:
     """Print the list."""
     print("python -m studies.NAME --help\n")
-    for name, line in studies().items():
-        print(f"{name:<16} {line}")
+    found = studies()
+    width = max(map(len, found))
+    for name, line in found.items():
+        print(f"{name:<{width}} {line}")
 
 
 if __name__ == "__main__":
