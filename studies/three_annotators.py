@@ -8,7 +8,9 @@ and hasty, each with a convention of their own. Trained on:
 - ``random``: one of them, drawn anew each time;
 - ``all``: each one's, as samples of their own, for a third as many epochs;
 - ``consensus``: the mean, and after two fifths of the epochs targets made of all three
-  and of what the search finds.
+  and of what the search finds;
+- ``restart``: from the first epoch on such targets, made of what the finished detector
+  of ``mean`` finds.
 
 Each training sees as many samples. Prints the detectors' errors on the truth of other
 faces, with each seed's difference from ``mean``, and the RMS errors of what was trained
@@ -19,7 +21,7 @@ Finished runs are not repeated and stopped ones go on: give the command again.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -35,6 +37,7 @@ from .alignment import CONFIGS, NME, relative
 from .engine import (
     NOTHING_FINISHED,
     Change,
+    Made,
     Run,
     hook,
     keep_checkpoints,
@@ -50,7 +53,8 @@ from .engine import (
 )
 from .observers import ANNOTATORS, marked_pixels
 
-METHODS = ("mean", *ANNOTATORS, "random", "all", "consensus")
+METHODS = ("mean", *ANNOTATORS, "random", "all", "consensus", "restart")
+SEARCHES = ("consensus", "restart")
 GROUPS = ("weak", "strong")
 
 
@@ -104,38 +108,61 @@ def on_annotators(folder: Path, annotation: str) -> Change:
     return change
 
 
-def begun(epochs: int) -> Change:
-    """Let targets move after two fifths of the epochs."""
-    return lambda config: hook(config).update(start=2 * epochs // 5)
+def aligned(method: str, epochs: int, found: Path) -> Change:
+    """Let targets move after two fifths of the epochs, or train on those in a file."""
+    options = dict(start=2 * epochs // 5)
+    if method == "restart":
+        options = dict(start=None, targets=str(found))
+    return lambda config: hook(config).update(options)
+
+
+def searched(mean: Run, found: Path) -> Made:
+    """Return the targets that the finished detector of the mean finds."""
+    command = ("tools/search_targets.py", mean.planned, mean.checkpoint)
+    command = (*command, "--hook-of", CONFIGS.parent / "_base_/alignment_68.py")
+    return Made(found, (*command, "--out", found), mean)
 
 
 def plan(args: argparse.Namespace) -> list[Taught]:
     """Return a run for each seed and method; faces are drawn."""
-    runs = []
-    for seed in args.seeds:
-        folder = draw(args.faces, seed, Path(args.work_dir))
-        for method in args.methods:
-            searches = method == "consensus"
-            epochs = args.epochs // len(ANNOTATORS) if method == "all" else args.epochs
-            changes = (
-                on_annotators(folder, "mean" if searches else method),
-                scheduled(epochs),
-                keep_checkpoints(1),
-                *([begun(epochs)] if searches else []),
-                merged(args.cfg_options),
-            )
-            config = (
-                f"slim-hourglass_{'sa' if searches else 'plain'}_synthetic-96x96.py"
-            )
-            names = (f"{args.faces} faces", method)
-            runs.append(Taught(names, seed, args.work_dir, CONFIGS / config, changes))
-    return runs
+    return [
+        run
+        for seed in args.seeds
+        for run in _methods(args, seed, draw(args.faces, seed, Path(args.work_dir)))
+        if run.method in args.methods
+    ]
+
+
+def _methods(args: argparse.Namespace, seed: int, folder: Path) -> Iterator[Taught]:
+    """Yield a seed's run of every method."""
+
+    def run(method: str, *changes: Change, needs: Made | None = None) -> Taught:
+        searches = method in SEARCHES
+        kind = "sa" if searches else "plain"
+        made = (
+            on_annotators(folder, "mean" if searches else method),
+            *(keep_checkpoints(1), *changes, merged(args.cfg_options)),
+        )
+        config = CONFIGS / f"slim-hourglass_{kind}_synthetic-96x96.py"
+        names = (f"{args.faces} faces", method)
+        return Taught(names, seed, args.work_dir, config, made, needs=needs)
+
+    mean = run("mean", scheduled(args.epochs))
+    found = mean.folder / "targets.npz"
+    yield mean
+    for method in METHODS[1:]:
+        epochs = args.epochs // len(ANNOTATORS) if method == "all" else args.epochs
+        changes = [scheduled(epochs)]
+        if method in SEARCHES:
+            changes.append(aligned(method, epochs, found))
+        needs = searched(mean, found) if method == "restart" else None
+        yield run(method, *changes, needs=needs)
 
 
 def taught_errors(run: Taught) -> dict[str, float]:
     """Return the RMS errors of what a run was trained on at its end, percent."""
     truth, marks = marked_pixels(run.faces, run.seed)
-    if run.method == "consensus":
+    if run.method in SEARCHES:
         saved = saved_targets(run)
         faces = [int(Path(key.split("#")[0]).stem) for key in saved["keys"]]
         taught = np.empty_like(truth)
