@@ -30,6 +30,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from semamb_mm.audit.advice import Estimate, advise
 from semamb_mm.formats.files import atomic_path, atomic_write
 
 from . import alignment, disagreement
@@ -61,6 +62,7 @@ HEAD = (
     "greatest gain",
     "advice",
 )
+DECIDING = ("ratio", "targets", "detector")
 CEILINGS = ("perfect targets", "ceiling")
 
 
@@ -214,7 +216,10 @@ def row(
             if figure in figures and wanted(method)
         )
 
-    advice = Counter(answer["advice"] for answer in answers)
+    advice = Counter(
+        advise(*(Estimate(**answer["figures"]["all"][figure]) for figure in DECIDING))
+        for answer in answers
+    )
     cells = [cases[0].case, f"{len(cases)}", mean("ratio", 1, 2)]
     for figure, _ in EXPECTED:
         ours = each(figure, lambda method: method not in CEILINGS)

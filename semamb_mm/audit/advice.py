@@ -8,20 +8,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TARGETS_GAIN = 0.02  # lower end of the interval: less, and annotations stay
+TARGETS_GAIN = 0.02  # upper end of the interval: less, and annotations stay
 DETECTOR_GAIN = 0.01  # less, and only the labels get better
 LARGE_GAIN = 0.02  # more, and a second training pays
 MEMORISED = 0.7  # residuals on training over held-out samples; below, cross-fitting
 
-LEAVE, TARGETS, WITHIN, RESTART, CROSS_FIT = (
+LEAVE, TRY, TARGETS, WITHIN, RESTART, CROSS_FIT = (
     "leave it",
+    "try it",
     "targets only",
     "in-sample",
     "restart",
     "cross-fit",
 )
 _WHY = {
-    LEAVE: "no annotation noise was found that could be taken away with certainty",
+    LEAVE: "no annotation noise was found that could be taken away",
+    TRY: "better targets are neither certain nor ruled out, as happens with few "
+    "pictures: search within one training, LatentTargetHook(start=...), and keep its "
+    "detector if tools/analysis/compare_detectors.py says so",
     TARGETS: "targets would be better labels, but the detector would hardly gain: its "
     "errors are not made by the annotations' noise",
     WITHIN: "the detector may gain a little: search within one training, "
@@ -43,15 +47,17 @@ class Estimate:
 
 
 def advise(ratio: Estimate, targets: Estimate, detector: Estimate) -> str:
-    """Return what to do: one of the five.
+    """Return what to do: one of the six.
 
     Args:
         ratio: RMS residual on samples that were trained on, over that on others.
         targets: By which share targets are expected to err less than annotations.
         detector: The same of the detector.
     """
-    if targets.low < TARGETS_GAIN:
+    if targets.high < TARGETS_GAIN:
         return LEAVE
+    if targets.low < TARGETS_GAIN:
+        return TRY
     if detector.value < DETECTOR_GAIN:
         return TARGETS
     if ratio.value < MEMORISED:
@@ -67,7 +73,7 @@ def sentence(advice: str, freeze: Sequence[str] = ()) -> str:
         freeze: Names of landmarks whose annotations should stay.
     """
     text = f"Advice: {advice}; {_WHY[advice]}"
-    if freeze and advice != LEAVE:
+    if freeze and advice not in (LEAVE, TRY):
         text += f". Freeze {', '.join(freeze)}: no noise was found there"
     return text + "."
 

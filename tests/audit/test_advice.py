@@ -10,8 +10,11 @@ def estimate(value, low=None, high=None):
 @pytest.mark.parametrize(
     ("ratio", "targets", "detector", "expected"),
     [
-        (1.0, estimate(0.3, low=0.01), 0.2, "leave it"),
         (0.5, estimate(0.0), 0.2, "leave it"),
+        (1.0, estimate(0.0, high=0.01), 0.2, "leave it"),
+        # Few pictures: a gain is neither certain nor ruled out.
+        (1.0, estimate(0.3, low=0.01), 0.2, "try it"),
+        (0.5, estimate(0.07, low=0.0), 0.008, "try it"),
         (1.0, estimate(0.3), 0.005, "targets only"),
         (0.95, estimate(0.3), 0.015, "in-sample"),
         (0.85, estimate(0.3), 0.08, "restart"),
@@ -31,3 +34,5 @@ def test_landmarks_without_noise_are_to_be_frozen():
     assert names == ["nose", "eye"]
     assert "Freeze nose, eye: no noise" in sentence("restart", names)
     assert "Freeze" not in sentence("leave it", names)
+    # Of which nothing is certain, either.
+    assert "Freeze" not in sentence("try it", names)

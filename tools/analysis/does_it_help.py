@@ -9,8 +9,8 @@ each region or landmark, with 95 % intervals by halves of the pictures:
 - by how much targets are expected to be better than annotations, and, roughly, a
   detector that is trained on them;
 
-and one sentence of advice: leave it, targets only, in-sample, restart or cross-fit, and
-which landmarks to freeze. The thresholds are assumptions.
+and one sentence of advice: leave it, try it, targets only, in-sample, restart or
+cross-fit, and which landmarks to freeze. The thresholds are assumptions.
 
 Held-out are the samples of the config's validation set, whose annotations must be of
 the same kind, or, with --folds, the training samples as tools/cross_fit.py found them.
