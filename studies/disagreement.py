@@ -4,7 +4,8 @@ Lateral head X-rays that two dentists annotated independently, at XRAY_ROOT. Tra
 knows one of them, ``--annotators``, and the pictures of all folds but one. Methods:
 
 - ``plain``: MMPose's own head on that dentist's annotations;
-- ``aligned``: the same, and from epoch 40 on semantic alignment with consensus;
+- ``half as long``: the same for half as many epochs, should plain training overfit;
+- ``aligned``: as ``plain``, and from epoch 40 on semantic alignment with consensus;
 - ``ceiling``: plain training on the mean of both dentists, in the first one's
   convention: each landmark's mean offset between the two over the training pictures is
   the first one's own;
@@ -49,13 +50,14 @@ from .engine import (
     markdown,
     measured,
     merged,
+    scheduled,
     study_parser,
     train_all,
 )
 from .xrays import FOLDS, on_images, sella_nasion, training_part, xray_root
 
 CONFIGS = ROOT / "studies/configs"
-METHODS = ("plain", "aligned", "ceiling", "restart", "cross-fit")
+METHODS = ("plain", "half as long", "aligned", "ceiling", "restart", "cross-fit")
 VIEWS = 8
 # Among them that which alignment begins at.
 KEPT = keep_checkpoints(-1, interval=20)
@@ -205,23 +207,25 @@ def _methods(of: tuple, seed: int, last) -> list[Detector]:
     own = on_images(root, training_part(*of), "")
     mean = on_images(root, mean_part(*of), "")
 
-    def run(method, config, data, **after) -> Detector:
+    def run(method, config, data, *more, **after) -> Detector:
         return Detector(
             (f"annotator {annotator}", f"fold {fold}", method),
             seed,
             work_dir,
             CONFIGS / config,
-            (data, KEPT, last),
+            (data, *more, KEPT, last),
             **after,
         )
 
     plain = run("plain", "xrays.py", own)
+    half = scheduled(plain.epochs // 2)
     start = hook(run("aligned", "xrays_sa.py", own).resolved).start
     found = plain.folder / "targets.npz"
     command = ("tools/search_targets.py", plain.planned, plain.checkpoint)
     command = (*command, "--views", VIEWS, "--out", found)
     return [
         plain,
+        run("half as long", "xrays.py", own, half),
         run("aligned", "xrays_sa.py", own, after=plain, start=start),
         run("ceiling", "xrays.py", mean),
         run(

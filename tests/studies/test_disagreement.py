@@ -80,9 +80,10 @@ def test_offsets_are_those_of_the_pictures_asked_for(xrays):
 
 
 def test_a_method_differs_from_plain_by_what_it_is(xrays, tmp_path):
-    plain, aligned, ceiling, restart, crossed = plan(tmp_path / "runs")
+    plain, half, aligned, ceiling, restart, crossed = plan(tmp_path / "runs")
     assert aligned.after == plain and aligned.start == 40
     assert len({run.epochs for run in (plain, aligned, ceiling, restart, crossed)}) == 1
+    assert half.epochs == half.resolved.param_scheduler[1].end == plain.epochs // 2
     assert restart.needs.after == plain and crossed.needs is None
     for run, name in ((restart, "targets.npz"), (crossed, "cross_targets.npz")):
         aligning = run.resolved.custom_hooks[-1]
