@@ -27,7 +27,8 @@ which train from the first epoch on targets that the finished plain detector, or
 detectors of five folds, found (tools/search_targets.py, tools/cross_fit.py). So they
 take two and seven trainings. "suspects" trains from the first epoch without the labels
 that an audit by the finished plain detector suspects; "suspects, folds" without those
-that detectors of five folds suspect (tools/analysis/audit_annotations.py).
+that detectors of five folds suspect (tools/analysis/audit_annotations.py). "plain,
+twice as long" has what "restart" takes, for plain training.
 
 Likewise "paper, afterwards" in ``noise`` and ``real``: the paper's order, in which the
 search begins with a converged detector. It goes on from the finished plain detector for
@@ -169,6 +170,11 @@ def going_on(epochs: int) -> Change:
     return change
 
 
+def twice(config: Config) -> None:
+    """Train for twice as many epochs."""
+    scheduled(2 * config.train_cfg.max_epochs)(config)
+
+
 def validated(interval: int) -> Change:
     """Validate every so many epochs."""
     return lambda config: config.train_cfg.update(val_interval=interval)
@@ -205,6 +211,7 @@ class Method:
         targets: Makes those that it trains on from the first epoch, of plain training.
         suspects: Finds the labels that it leaves out, likewise.
         afterwards: Whether it goes on from the finished plain detector.
+        alone: Whether it shares nothing with plain training.
     """
 
     config: Path
@@ -214,12 +221,14 @@ class Method:
     targets: Callable[[Run], Made] | None = None
     suspects: Callable[[Run], Made] | None = None
     afterwards: bool = False
+    alone: bool = False
 
 
 # Take several trainings: only if they are asked for.
 RATIOS = {"": 0.1, ", ratio 1": 1.0, ", ratio 0.01": 0.01}
 ON_REQUEST = (
-    *("restart", "cross-fit", "suspects", "suspects, folds", "plain, afterwards"),
+    *("restart", "cross-fit", "suspects", "suspects, folds"),
+    *("plain, twice as long", "plain, afterwards"),
     *(f"paper, afterwards{name}" for name in RATIOS),
 )
 
@@ -384,51 +393,32 @@ class Case:
         )
         yield first
         for name, method in methods.items():
-            make = method.targets or method.suspects
-            if make is not None:
-                made = make(first)
-                given: dict = dict(targets=str(made.path))
-                if method.suspects is not None:
-                    given = dict(suspects=dict(file=str(made.path)))
-                begun = latent_targets(start=None, **given)
-                yield Comparison(
-                    (self.part, self.name, name),
-                    config=method.config,
-                    changes=(keep_checkpoints(1), *self.changes, begun, last),
-                    needs=made,
-                    **common,
-                )
-                continue
-            if method.afterwards:
-                length = first.epochs // 2
-                search = (latent_targets(start=0),) if method.searches else ()
-                yield Comparison(
-                    (self.part, self.name, name),
-                    config=method.config,
-                    changes=(
-                        *(keep_checkpoints(1), *self.changes, going_on(length)),
-                        *(*search, *method.changes, last),
-                    ),
-                    after=first,
-                    **common,
-                )
-                continue
-            start = self.start if method.start is None else method.start
-            search = (latent_targets(start=start),) if method.searches else ()
+            changes, begins = self._differs(method, first)
             yield Comparison(
                 (self.part, self.name, name),
                 config=method.config,
-                changes=(
-                    keep_checkpoints(1),
-                    *self.changes,
-                    *search,
-                    *method.changes,
-                    last,
-                ),
-                after=first,
-                start=start,
+                changes=(keep_checkpoints(1), *self.changes, *changes, last),
+                **begins,
                 **common,
             )
+
+    def _differs(self, method: Method, first: Comparison) -> tuple[tuple, dict]:
+        """Return a method's changes, and what its run begins with."""
+        make = method.targets or method.suspects
+        if make is not None:
+            made = make(first)
+            given: dict = dict(targets=str(made.path))
+            if method.suspects is not None:
+                given = dict(suspects=dict(file=str(made.path)))
+            return (latent_targets(start=None, **given),), dict(needs=made)
+        if method.alone:
+            return method.changes, {}
+        start = self.start if method.start is None else method.start
+        search = latent_targets(start=0 if method.afterwards else start)
+        changes = ((search,) if method.searches else ()) + method.changes
+        if method.afterwards:
+            return (going_on(first.epochs // 2), *changes), dict(after=first)
+        return changes, dict(after=first, start=start)
 
 
 def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
@@ -447,6 +437,9 @@ def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
         "suspects": Method(config, suspects=audited),
         "suspects, folds": Method(config, suspects=audited_by_folds),
         "paper": Method(paper),
+        "plain, twice as long": Method(
+            PLAIN_CONFIGS[data], (twice,), searches=False, alone=True
+        ),
         "plain, afterwards": Method(
             PLAIN_CONFIGS[data], searches=False, afterwards=True
         ),
@@ -645,7 +638,7 @@ def measure(run: Comparison) -> dict[str, float]:
 
 def wanted(run: Comparison, methods: Sequence[str] | None) -> bool:
     """Return whether a run is asked for; plain training always is."""
-    if run.after is None and run.needs is None:
+    if run.after is None and run.needs is None and run.method not in ON_REQUEST:
         return True
     return run.method in methods if methods else run.method not in ON_REQUEST
 

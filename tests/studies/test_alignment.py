@@ -80,7 +80,7 @@ def test_restarts_train_on_what_the_finished_plain_detectors_find(tmp_path):
     }
     plain, methods = runs["plain"], set(runs)
     asked = [m for m in methods if alignment.wanted(runs[m], None)]
-    assert {"plain", "aligned"} <= set(asked) and len(methods) - len(asked) == 8
+    assert {"plain", "aligned"} <= set(asked) and len(methods) - len(asked) == 9
     for method, tool in (("restart", "search_targets"), ("cross-fit", "cross_fit")):
         run = runs[method]
         assert alignment.wanted(run, [method])
@@ -92,6 +92,11 @@ def test_restarts_train_on_what_the_finished_plain_detectors_find(tmp_path):
         assert hook(run.resolved).targets == str(run.needs.path)
         assert hook(run.resolved).start is None
         assert run.epochs == plain.epochs  # its budget is that of plain training
+    twice = runs["plain, twice as long"]
+    assert twice.epochs == 2 * plain.epochs == twice.resolved.param_scheduler[1].end
+    assert twice.after is twice.needs is None
+    assert not alignment.wanted(twice, ["restart"])
+    assert alignment.wanted(twice, [twice.method])
 
 
 def test_what_plain_detectors_suspect_is_left_out(tmp_path):
