@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -11,6 +12,7 @@ from mmengine.runner import Runner
 
 from tests import ROOT
 from tests.trees.annotators import coco, marks, write_coco
+from tools import search_targets
 from tools.analysis import compare_annotators
 
 PAGE = (ROOT / "docs/several_annotators.md").read_text(encoding="utf-8")
@@ -74,3 +76,25 @@ def test_they_are_compared_by_the_config(folder, monkeypatch):
     config.dump("alone.py")
     with pytest.raises(SystemExit, match="alone.py: its train data have one annotat"):
         compare_annotators.main(["--config", "alone.py"])
+
+
+def test_a_finished_detector_of_the_mean_is_trained_again_on_targets_of_all(
+    folder, monkeypatch
+):
+    """The commands of the page, for a config without the hook."""
+    monkeypatch.chdir(folder)
+    config = Config.fromfile("mine.py")
+    config.custom_hooks = config.custom_hooks[:-1]
+    config.model.head.type = "HeatmapHead"
+    config.work_dir = "again"
+    config.dump("mean.py")
+    arguments = ["mean.py", "work/epoch_2.pth", "--views", "2", "--out", "targets.npz"]
+    search_targets.main(arguments)
+    targets = torch.from_numpy(np.load("targets.npz")["targets"])
+    means = torch.from_numpy(marks(["anna", "ben"], samples=12).mean(0)).float()
+    assert (targets - means).norm(dim=-1).max() > 1e-3
+    hook = dict(type="LatentTargetHook", targets="targets.npz")
+    config.custom_hooks.append(hook)
+    Runner.from_cfg(config).train()
+    state = torch.load("again/epoch_2.pth", weights_only=True)
+    torch.testing.assert_close(state["latent_targets"]["targets"], targets)
