@@ -78,6 +78,7 @@ from .engine import (
     curve,
     hook,
     keep_checkpoints,
+    lengthened,
     markdown,
     measured,
     merged,
@@ -168,11 +169,6 @@ def going_on(epochs: int) -> Change:
         config.train_cfg.max_epochs = epochs
 
     return change
-
-
-def twice(config: Config) -> None:
-    """Train for twice as many epochs."""
-    scheduled(2 * config.train_cfg.max_epochs)(config)
 
 
 def validated(interval: int) -> Change:
@@ -438,7 +434,7 @@ def methods_for(data: str, truth: Change | None = None) -> dict[str, Method]:
         "suspects, folds": Method(config, suspects=audited_by_folds),
         "paper": Method(paper),
         "plain, twice as long": Method(
-            PLAIN_CONFIGS[data], (twice,), searches=False, alone=True
+            PLAIN_CONFIGS[data], (lengthened(2),), searches=False, alone=True
         ),
         "plain, afterwards": Method(
             PLAIN_CONFIGS[data], searches=False, afterwards=True
@@ -617,16 +613,29 @@ def target_errors(run: Comparison) -> dict[str, float]:
     truth = truth_of(run, state["keys"]) if state else None
     if truth is None:
         return {}
-    unit = face_unit(truth)[:, None]
+    return {
+        f"{name} RMS/{region}": value
+        for name in ("annotations", "targets")
+        for region, value in region_errors(state[name].double().numpy(), truth).items()
+    }
+
+
+def region_errors(
+    points: np.ndarray, truth: np.ndarray, regions: Sequence[str] = REGIONS
+) -> dict[str, float]:
+    """Return RMS errors by region, percent of the eye distance.
+
+    Args:
+        points: ``(..., N, K, 2)``, of one annotator or of several.
+        truth: ``(N, K, 2)``.
+        regions: Names of :func:`landmark_groups`.
+    """
     groups = landmark_groups(truth.shape[1])
-    errors = {}
-    for name in ("annotations", "targets"):
-        points = state[name].double().numpy()
-        error = 100 * np.linalg.norm(points - truth, axis=-1) / unit
-        for region in REGIONS:
-            value = np.sqrt((error[:, groups[region]] ** 2).mean())
-            errors[f"{name} RMS/{region}"] = float(value)
-    return errors
+    error = 100 * np.linalg.norm(points - truth, axis=-1) / face_unit(truth)[:, None]
+    return {
+        region: float(np.sqrt((error[..., groups[region]] ** 2).mean()))
+        for region in regions
+    }
 
 
 def measure(run: Comparison) -> dict[str, float]:

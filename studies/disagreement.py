@@ -47,10 +47,10 @@ from .engine import (
     changed,
     hook,
     keep_checkpoints,
+    lengthened,
     markdown,
     measured,
     merged,
-    scheduled,
     study_parser,
     train_all,
 )
@@ -218,14 +218,13 @@ def _methods(of: tuple, seed: int, last) -> list[Detector]:
         )
 
     plain = run("plain", "xrays.py", own)
-    half = scheduled(plain.epochs // 2)
     start = hook(run("aligned", "xrays_sa.py", own).resolved).start
     found = plain.folder / "targets.npz"
     command = ("tools/search_targets.py", plain.planned, plain.checkpoint)
     command = (*command, "--views", VIEWS, "--out", found)
     return [
         plain,
-        run("half as long", "xrays.py", own, half),
+        run("half as long", "xrays.py", own, lengthened(0.5)),
         run("aligned", "xrays_sa.py", own, after=plain, start=start),
         run("ceiling", "xrays.py", mean),
         run(

@@ -32,10 +32,10 @@ from .engine import (
     NOTHING_FINISHED,
     Change,
     Run,
+    lengthened,
     markdown,
     measured,
     merged,
-    scheduled,
     study_parser,
     train_all,
 )
@@ -93,7 +93,12 @@ def _together(method: str, fold: int, seed: int, args: argparse.Namespace) -> To
         seed,
         args.work_dir,
         disagreement.CONFIGS / name,
-        (data, disagreement.KEPT, *([_half] if method == "all" else []), last),
+        (
+            data,
+            disagreement.KEPT,
+            *([lengthened(0.5)] if method == "all" else []),
+            last,
+        ),
     )
 
 
@@ -117,10 +122,6 @@ def both_dentists(root: Path, files: list[Path], annotation: str) -> Change:
         )
 
     return change
-
-
-def _half(config) -> None:
-    scheduled(config.train_cfg.max_epochs // 2)(config)
 
 
 def errors_of(run: Together) -> dict[str, list]:

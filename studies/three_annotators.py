@@ -24,21 +24,19 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from semamb_mm.faces.landmarks import GROUPS_68
-from semamb_mm.faces.sizes import face_unit
 from semamb_mm.formats.files import atomic_folder, atomic_write
-from semamb_mm.formats.pts import write_pts
-from semamb_mm.synthetic.faces import render_face
+from semamb_mm.pose.datasets import SyntheticFaceDataset
+from semamb_mm.pose.datasets.synthetic_face_dataset import write_pts_tree
 
-from .alignment import CONFIGS, NME, relative
+from .alignment import CONFIGS, NME, region_errors, relative
 from .engine import (
     NOTHING_FINISHED,
     Change,
     Made,
     Run,
+    copy_face,
     hook,
     keep_checkpoints,
     markdown,
@@ -74,23 +72,24 @@ def parse_args(argv=None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def draw(faces: int, seed: int, work_dir: Path) -> Path:
+def faces_of(args: argparse.Namespace, seed: int) -> Path:
+    """Return the folder of a seed's faces."""
+    return Path(args.work_dir).resolve() / "faces" / f"{args.faces}_seed{seed}"
+
+
+def draw(folder: Path, faces: int, seed: int) -> None:
     """Draw the faces, and a folder of ``.pts`` for each annotator, if not there."""
-    folder = work_dir.resolve() / "faces" / f"{faces}_seed{seed}"
-    if not folder.exists():
-        _, marks = marked_pixels(faces, seed)
-        with atomic_folder(folder) as unfinished:
-            images = unfinished / "images"
-            images.mkdir()
-            for index in range(faces):
-                image = images / f"{index:06d}.png"
-                cv2.imwrite(str(image), render_face(seed, index).image)
-                for name, points in zip(ANNOTATORS, marks[:, index]):
-                    mark = unfinished / name / f"{index:06d}.pts"
-                    mark.parent.mkdir(exist_ok=True)
-                    write_pts(mark, points)
-                    mark.with_suffix(".png").symlink_to(f"../images/{image.name}")
-    return folder
+    if folder.exists():
+        return
+    _, marks = marked_pixels(faces, seed)
+    drawn = folder.with_name(f"{folder.name}_images")
+    if not drawn.exists():
+        write_pts_tree(SyntheticFaceDataset(num_samples=faces, seed=seed), drawn)
+    images = drawn / "images"
+    with atomic_folder(folder) as unfinished:
+        for name, points in zip(ANNOTATORS, marks):
+            for image, keypoints in zip(sorted(images.glob("*.png")), points):
+                copy_face(image, images, unfinished / name, keypoints)
 
 
 def on_annotators(folder: Path, annotation: str) -> Change:
@@ -124,23 +123,23 @@ def searched(mean: Run, found: Path) -> Made:
 
 
 def plan(args: argparse.Namespace) -> list[Taught]:
-    """Return a run for each seed and method; faces are drawn."""
+    """Return a run for each seed and method."""
     return [
         run
         for seed in args.seeds
-        for run in _methods(args, seed, draw(args.faces, seed, Path(args.work_dir)))
+        for run in _methods(args, seed)
         if run.method in args.methods
     ]
 
 
-def _methods(args: argparse.Namespace, seed: int, folder: Path) -> Iterator[Taught]:
+def _methods(args: argparse.Namespace, seed: int) -> Iterator[Taught]:
     """Yield a seed's run of every method."""
 
     def run(method: str, *changes: Change, needs: Made | None = None) -> Taught:
         searches = method in SEARCHES
         kind = "sa" if searches else "plain"
         made = (
-            on_annotators(folder, "mean" if searches else method),
+            on_annotators(faces_of(args, seed), "mean" if searches else method),
             *(keep_checkpoints(1), *changes, merged(args.cfg_options)),
         )
         config = CONFIGS / f"slim-hourglass_{kind}_synthetic-96x96.py"
@@ -174,13 +173,7 @@ def taught_errors(run: Taught) -> dict[str, float]:
         every = marks.mean(0)[None]
     else:
         every = marks
-    wrong = (every - truth) / face_unit(truth)[:, None, None]
-    return {
-        group: float(
-            100 * np.sqrt(np.square(wrong[:, :, list(GROUPS_68[group])]).sum(-1).mean())
-        )
-        for group in GROUPS
-    }
+    return region_errors(every, truth, GROUPS)
 
 
 def measure(run: Taught) -> dict[str, float]:
@@ -226,6 +219,8 @@ def main() -> None:
     args = parse_args()
     runs = plan(args)
     if not args.report:
+        for seed in args.seeds:
+            draw(faces_of(args, seed), args.faces, seed)
         train_all(runs, args.jobs)
     report([run for run in runs if run.finished], Path(args.work_dir))
 

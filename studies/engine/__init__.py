@@ -1,7 +1,15 @@
 """What the studies share: runs, changes to configs, tables, plots, the command line."""
 
 from .bootstrap import changed
-from .changes import Change, hook, keep_checkpoints, merged, scheduled, transform
+from .changes import (
+    Change,
+    hook,
+    keep_checkpoints,
+    lengthened,
+    merged,
+    scheduled,
+    transform,
+)
 from .cli import study_parser
 from .copies import copy_face, write_list
 from .plots import curve, panels
@@ -29,6 +37,7 @@ __all__ = [
     "curve",
     "hook",
     "keep_checkpoints",
+    "lengthened",
     "markdown",
     "measured",
     "merged",

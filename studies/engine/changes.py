@@ -40,6 +40,15 @@ def scheduled(epochs: int) -> Change:
     return change
 
 
+def lengthened(factor: float) -> Change:
+    """Train for that many times as many epochs."""
+
+    def change(config: Config) -> None:
+        scheduled(int(factor * config.train_cfg.max_epochs))(config)
+
+    return change
+
+
 def keep_checkpoints(count: int, interval: int = 1) -> Change:
     """Write a checkpoint every so many epochs and keep the last; -1 keeps all."""
 

@@ -16,21 +16,14 @@ FACES = 4
 
 @pytest.fixture
 def options(tmp_path):
-    return [
-        "--faces",
-        "4",
-        "--epochs",
-        "3",
-        "--seeds",
-        "5",
-        "--work-dir",
-        str(tmp_path),
-    ]
+    return f"--faces 4 --epochs 3 --seeds 5 --work-dir {tmp_path}".split()
 
 
 @pytest.fixture
 def runs(options):
-    return three_annotators.plan(three_annotators.parse_args(options))
+    args = three_annotators.parse_args(options)
+    three_annotators.draw(three_annotators.faces_of(args, 5), FACES, 5)
+    return three_annotators.plan(args)
 
 
 def test_all_see_as_many_samples_of_what_they_are_named_after(runs):
